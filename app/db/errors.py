@@ -1,0 +1,84 @@
+"""Errors of PostgreSQL in the terms of the domain: by SQLSTATE, then by the constraint's name.
+
+The sentence of a named constraint stands beside it in the models, as ``info={"field": …, "message": …}``.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+
+from sqlalchemy import Constraint, Index, MetaData
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
+
+from app.errors import BrokenField, BreakType, Conflict, IronTrackError, NotFound, RuleBroken, Unavailable
+
+_UNAVAILABLE_STATES = ("08", "53", "57P", "58")
+_BUSY_STATES = {"40001", "40P01", "55P03", "57014", "25P03", "25P04"}
+_DATA_STATES: dict[str, tuple[BreakType, str]] = {
+    "22001": ("length", "A text is too long."),
+    "22003": ("range", "A number is out of range."),
+    "22008": ("range", "A date or time is out of range."),
+    "22P05": ("pattern", "A text has a character that can't be stored."),
+    "22021": ("pattern", "A text has a character that can't be stored."),
+}
+
+
+def translate(error: BaseException, metadata: MetaData) -> IronTrackError | None:
+    """What a failed statement means to the caller; None when it is a bug of ours or not from the database at all."""
+    if isinstance(error, (ConnectionError, PoolTimeoutError, TimeoutError)):
+        return Unavailable("The database can't be reached; try again in a moment.")
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None)
+    if not isinstance(state, str):
+        return _lost_connection(error)
+    if state.startswith(_UNAVAILABLE_STATES):
+        return Unavailable("The database can't be reached; try again in a moment.")
+    if state in _BUSY_STATES:
+        return Unavailable("Others change the same thing; try again in a moment.")
+    return _violation(state, getattr(_deepest(cause), "constraint_name", None) or "", metadata)
+
+
+def _deepest(error: BaseException | None) -> BaseException | None:
+    """The error of asyncpg itself, below the adapter of SQLAlchemy."""
+    while error is not None and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _lost_connection(error: BaseException) -> IronTrackError | None:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return Unavailable("The database can't be reached; try again in a moment.")
+    return None
+
+
+def _violation(state: str, name: str, metadata: MetaData) -> IronTrackError | None:
+    field, message = _sentences(metadata).get(name, ("body", ""))
+    match state:
+        case "23505" | "23P01":
+            return Conflict(message or "This exists already.")
+        case "23503":
+            return NotFound(message or "Something that this refers to does not exist.") if name else None
+        case "23001":
+            return Conflict(message or "It is in use.")
+        case "23514":
+            return RuleBroken.of(field, message or "A value breaks a rule.")
+        case "23502":
+            return RuleBroken.of(field, message or "A required value is missing.", "null")
+        case _ if state in _DATA_STATES:
+            kind, sentence = _DATA_STATES[state]
+            return RuleBroken([BrokenField(kind, "body", sentence)])
+    return None
+
+
+@cache
+def _sentences(metadata: MetaData) -> dict[str, tuple[str, str]]:
+    return {
+        str(item.name): (item.info.get("field", "body"), item.info["message"])
+        for item in _named(metadata)
+        if item.name and "message" in item.info
+    }
+
+
+def _named(metadata: MetaData) -> Iterator[Constraint | Index]:
+    for table in metadata.tables.values():
+        yield from table.constraints
+        yield from table.indexes

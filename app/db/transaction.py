@@ -1,0 +1,76 @@
+"""The one place where transactions begin and end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from uuid import UUID
+
+from asyncpg import Connection
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+Publish = Callable[[Collection[UUID]], Awaitable[None]]
+
+deadline: ContextVar[asyncio.Timeout | None] = ContextVar("deadline", default=None)
+"""The time limit of the current request. It is lifted before a commit, so that a commit is never cut."""
+
+_TOPICS = "topics"
+
+
+def announce(session: AsyncSession, *topics: UUID) -> None:
+    """Tell every worker, once this transaction is committed and before the answer is sent, what has changed.
+
+    Args:
+        session: whose transaction changes it.
+        topics: ids of users whose rights or profile changed, or the reserved topics of app.security.invalidations.
+    """
+    session.info.setdefault(_TOPICS, set()).update(topics)
+
+
+async def raw_connection(session: AsyncSession) -> "Connection":
+    """The asyncpg connection below a session, for reads of one statement.
+
+    A statement sent this way begins no transaction, but takes part in one that the session has begun.
+    """
+    adapted = await (await session.connection()).get_raw_connection()
+    connection: Connection = adapted.driver_connection
+    return connection
+
+
+@asynccontextmanager
+async def transaction(sessions: async_sessionmaker[AsyncSession], publish: Publish) -> AsyncIterator[AsyncSession]:
+    """A session whose transaction is committed when the block ends, and rolled back when it raises.
+
+    What was announced is published after the commit and before the block is left.
+
+    Raises:
+        Exception: whatever the block or the commit raises; nothing is stored then.
+    """
+    session = sessions()
+    try:
+        yield session
+        await _uninterrupted(_finish(session, publish))
+    finally:
+        await _uninterrupted(session.close())
+
+
+async def _finish(session: AsyncSession, publish: Publish) -> None:
+    if limit := deadline.get():
+        limit.reschedule(None)
+    topics: set[UUID] = session.info.get(_TOPICS, set())
+    try:
+        await session.commit()
+    finally:
+        # Also after a failed commit: it may have reached the server before the connection broke.
+        if topics:
+            await publish(topics)
+
+
+async def _uninterrupted(step: Awaitable[None]) -> None:
+    """Wait for a step to end, even when the request is cancelled (its client gone) meanwhile."""
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

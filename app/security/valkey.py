@@ -1,0 +1,40 @@
+"""Valkey as the security parts use it: answers soon, or counts as away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from valkey.asyncio import Valkey
+from valkey.exceptions import ValkeyError
+
+from app.errors import Unavailable
+
+ANSWER_WITHIN = 1.0
+"""Seconds after which a command has failed."""
+
+
+def open_valkey(url: str, max_connections: int = 32) -> Valkey:
+    """A client that connects when first used, retries nothing and never waits longer than `ANSWER_WITHIN`."""
+    client: Valkey = Valkey.from_url(
+        url,
+        max_connections=max_connections,
+        socket_timeout=ANSWER_WITHIN,
+        socket_connect_timeout=ANSWER_WITHIN,
+        lib_name=None,
+        lib_version=None,
+    )
+    return client
+
+
+@asynccontextmanager
+async def valkey_answers(timeout: float = ANSWER_WITHIN) -> AsyncIterator[None]:
+    """Tells every failure of Valkey, its silence included, as one.
+
+    Raises:
+        Unavailable: Valkey is away.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except (ValkeyError, OSError, TimeoutError) as error:
+        raise Unavailable("This needs a part of the service that is away; try again in a moment.", 1) from error

@@ -1,0 +1,248 @@
+"""The settings: one frozen tree, read from the environment once."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct, ValidationError
+
+__all__ = ("Settings", "SettingsError", "Variable", "load_settings", "variables")
+
+
+class SettingsError(Exception):
+    """A variable of the environment has a value that can't be used; the message names it and never shows its value."""
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+def variable(name: str, description: str, **constraints: Any) -> Meta:
+    """The environment variable that a field is read from."""
+    return Meta(description=description, extra={"variable": name}, **constraints)
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """A branch of the tree. Its repr shows no value, since some are secrets."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class AppSettings(Node, frozen=True, kw_only=True):
+    """Who we are."""
+
+    name: Annotated[str, variable("APP_NAME", "The name that answers and logs carry.")] = "IronTrack"
+    debug: Annotated[bool, variable("DEBUG", "Development: coloured logs; never tracebacks in answers.")] = False
+    public_url: Annotated[
+        str,
+        variable("PUBLIC_URL", "Where browsers reach us; the issuer of tokens.", pattern=r"^https?://[^/\s]+$"),
+    ] = "http://127.0.0.1:8000"
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        variable("ALLOWED_ORIGINS", "Further exact origins that may send requests with cookies (CORS), comma-separated."),
+    ] = ()
+    cdn_url: Annotated[str, variable("CDN_URL", "Prefix of exercise pictures in answers.")] = ""
+    system_admin_email: Annotated[
+        str, variable("SYSTEM_ADMIN_EMAIL", "An account that nobody can deactivate, demote or delete over the API.")
+    ] = ""
+    data: Annotated[Path, variable("IRONTRACK_DATA", "The data folder of the embedded servers.")] = Path(".irontrack")
+
+
+class DatabaseSettings(Node, frozen=True, kw_only=True):
+    """PostgreSQL."""
+
+    url: Annotated[
+        str, variable("DATABASE_URL", "PostgreSQL, as `postgresql://user:password@host/name`; unset: an embedded one.")
+    ] = ""
+    pool_size: Annotated[int, variable("MAX_POOL_SIZE", "Connections of each worker.", ge=1, le=1000)] = 8
+    pool_recycle: Annotated[int, variable("POOL_RECYCLE", "Seconds after which a connection is replaced.", ge=1)] = 1800
+    statement_cache: Annotated[
+        int,
+        variable("DATABASE_STATEMENT_CACHE", "Prepared statements per connection; 0 behind PgBouncer before 1.21.", ge=0),
+    ] = 200
+    slow_ms: Annotated[int, variable("SLOW_STATEMENT_MS", "Statements that take longer are logged.", ge=0)] = 200
+
+
+class CacheSettings(Node, frozen=True, kw_only=True):
+    """Valkey."""
+
+    url: Annotated[
+        str, variable("VALKEY_URL", "Valkey, as `valkey://:password@host:6379/0` or `unix://…`; unset: an embedded one.")
+    ] = ""
+
+
+class SecuritySettings(Node, frozen=True, kw_only=True):
+    """Tokens, cookies and passwords."""
+
+    private_key: Annotated[
+        str, variable("JWT_PRIVATE_KEY", "The Ed25519 signing key as a JWK, or several as a JWK set: the first signs.")
+    ] = ""
+    keys_file: Annotated[
+        str, variable("JWT_KEYS_FILE", "A file with the signing keys; else `keys.json` in the data folder.")
+    ] = ""
+    insecure_cookies: Annotated[
+        bool, variable("INSECURE_COOKIES", "Leave out `Secure` also where PUBLIC_URL is plain HTTP and not loopback.")
+    ] = False
+    argon2_memory_kib: Annotated[int, variable("ARGON2_MEMORY_KIB", "Memory of one password hash.", ge=8, le=2**21)] = 19456
+    argon2_time_cost: Annotated[int, variable("ARGON2_TIME_COST", "Passes of one password hash.", ge=1, le=100)] = 2
+    argon2_parallelism: Annotated[int, variable("ARGON2_PARALLELISM", "Lanes of one password hash.", ge=1, le=16)] = 1
+    hash_threads: Annotated[int, variable("HASH_THREADS", "Password hashes at once in each worker.", ge=1, le=64)] = 1
+    hash_wait: Annotated[
+        float, variable("HASH_WAIT", "Seconds a request waits for its turn to hash; then 503.", gt=0, le=60)
+    ] = 5.0
+    revocation_file: Annotated[
+        str, variable("REVOCATION_FILE", "Shared memory of this machine's workers; a path that all of them can write.")
+    ] = ""
+
+
+class LimitSettings(Node, frozen=True, kw_only=True):
+    """Bounds of requests. 0 switches a rate limit off."""
+
+    reads: Annotated[int, variable("RATE_LIMIT_READS", "Reads a minute for a user, or an address.", ge=0)] = 100
+    writes: Annotated[int, variable("RATE_LIMIT_WRITES", "Writes a minute for a user, or an address.", ge=0)] = 30
+    sign_in: Annotated[
+        int, variable("RATE_LIMIT_SIGN_IN", "Sign-ins and sign-ups a minute for an address; failures for an account.", ge=0)
+    ] = 10
+    max_body_bytes: Annotated[int, variable("MAX_BODY_BYTES", "Largest body of a request.", ge=1024)] = 10_000_000
+    request_timeout: Annotated[
+        float, variable("REQUEST_TIMEOUT", "Seconds that a handler may take; then 503, nothing stored.", gt=0, le=3600)
+    ] = 30.0
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        variable("TRUSTED_PROXIES", "Networks whose X-Real-IP is believed; over a Unix socket it always is."),
+    ] = ()
+
+
+class LogSettings(Node, frozen=True, kw_only=True):
+    """Logs and metrics."""
+
+    level: Annotated[LogLevel, variable("LOG_LEVEL", "DEBUG, INFO, WARNING, ERROR or CRITICAL.")] = LogLevel.INFO
+    json: Annotated[bool, variable("USE_JSON_LOGS", "One JSON object a line, rather than colours for a person.")] = True
+    file: Annotated[str, variable("LOG_FILE", "Also write to this file: 10 MB, five older ones kept.")] = ""
+    metrics_allow: Annotated[
+        tuple[str, ...], variable("METRICS_ALLOW", "Networks besides loopback that may read /metrics.")
+    ] = ()
+    metrics_folder: Annotated[
+        str, variable("METRICS_FOLDER", "Where this machine's workers share their counters; unset: each its own.")
+    ] = ""
+
+
+class Settings(Node, frozen=True, kw_only=True):
+    """The whole tree."""
+
+    app: AppSettings = AppSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    cache: CacheSettings = CacheSettings()
+    security: SecuritySettings = SecuritySettings()
+    limits: LimitSettings = LimitSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database's URL with the driver that we use."""
+        _, separator, rest = self.database.url.partition("://")
+        return f"postgresql+asyncpg{separator}{rest}" if separator else ""
+
+    @property
+    def revocation_file(self) -> Path:
+        """The shared memory of the workers on this machine: in the memory file system where there is one."""
+        if self.security.revocation_file:
+            return Path(self.security.revocation_file)
+        memory = Path("/dev/shm")  # noqa: S108 (the file is created with mode 0600 and checked for its owner)
+        folder = memory if memory.is_dir() else Path(tempfile.gettempdir())
+        name = hashlib.sha256(self.database.url.encode()).hexdigest()[:16]
+        return folder / f"irontrack-{os.getuid()}-{name}"
+
+    @property
+    def keys_file(self) -> Path:
+        """Where the signing keys lie when no variable holds them."""
+        return Path(self.security.keys_file) if self.security.keys_file else self.app.data / "keys.json"
+
+
+class Variable(Struct, frozen=True):
+    """One variable of the environment, and the field that it sets."""
+
+    name: str
+    section: str
+    field: str
+    type: Any
+    default: Any
+    description: str
+
+
+def variables() -> Iterator[Variable]:
+    """Every variable, in the order of the tree."""
+    for section in msgspec.structs.fields(Settings):
+        hints = get_type_hints(section.type, include_extras=True)
+        for field in msgspec.structs.fields(section.type):
+            meta = get_args(hints[field.name])[1]
+            assert isinstance(meta, Meta) and meta.extra is not None
+            yield Variable(
+                meta.extra["variable"], section.name, field.name, hints[field.name], field.default, meta.description or ""
+            )
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the tree from the environment.
+
+    Raises:
+        SettingsError: a variable has a value that can't be used.
+    """
+    source = os.environ if environment is None else environment
+    tree: dict[str, dict[str, Any]] = {}
+    for item in variables():
+        if text := source.get(item.name, ""):
+            tree.setdefault(item.section, {})[item.field] = _parse(item, text.strip())
+    settings = Settings(
+        **{section.name: section.type(**tree.get(section.name, {})) for section in msgspec.structs.fields(Settings)}
+    )
+    _check_networks("TRUSTED_PROXIES", settings.limits.trusted_proxies)
+    _check_networks("METRICS_ALLOW", settings.log.metrics_allow)
+    _check_scheme("DATABASE_URL", settings.database.url, "postgres")
+    _check_scheme("VALKEY_URL", settings.cache.url, "valkey", "redis", "unix")
+    return settings
+
+
+def _parse(item: Variable, text: str) -> Any:
+    if isinstance(item.default, tuple):
+        return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    try:
+        value = text.lower() if isinstance(item.default, bool) else text.upper() if item.field == "level" else text
+        if isinstance(item.default, Path):
+            return Path(value)
+        return msgspec.convert(value, item.type, strict=False)
+    except ValidationError as error:
+        reason = str(error).partition(" - at")[0]
+        raise SettingsError(f"{item.name} can't be used: {reason}. {item.description}") from None
+
+
+@lru_cache
+def networks(ranges: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Address ranges, parsed once."""
+    return tuple(ip_network(part, strict=False) for part in ranges)
+
+
+def _check_networks(name: str, ranges: tuple[str, ...]) -> None:
+    try:
+        networks(ranges)
+    except ValueError:
+        raise SettingsError(f"{name} can't be used: expected addresses or networks such as 10.0.0.0/8.") from None
+
+
+def _check_scheme(name: str, url: str, *schemes: str) -> None:
+    if url and not url.startswith(schemes):
+        raise SettingsError(f"{name} can't be used: expected a URL that begins with one of {', '.join(schemes)}.")
