@@ -155,14 +155,18 @@ class KeyRing:
 
     def public_jwks(self) -> PublicJWKS:
         """The public halves, for those who verify."""
-        return PublicJWKS(keys=tuple(PublicJWK(kid=kid, x=str(key.dict_value["x"])) for kid, key in self._by_kid.items()))
+        return PublicJWKS(
+            keys=tuple(PublicJWK(kid=kid, x=str(key.dict_value["x"])) for kid, key in self._by_kid.items())
+        )
 
 
 def _parse(text: str) -> list[_JWK]:
     try:
         # Lenient towards further members, strict about those that count: a JWKS is known by its "keys".
         members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        return msgspec.json.decode(text, type=_JWKS).keys if "keys" in members else [msgspec.json.decode(text, type=_JWK)]
+        return (
+            msgspec.json.decode(text, type=_JWKS).keys if "keys" in members else [msgspec.json.decode(text, type=_JWK)]
+        )
     except msgspec.ValidationError as error:
         raise KeyRingError(f"Not an Ed25519 JWK or a JWKS of them: {error}") from None
     except (msgspec.DecodeError, UnicodeError):

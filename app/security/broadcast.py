@@ -1,0 +1,172 @@
+"""Invalidations between machines: Valkey's pub/sub, with a heartbeat that tells whether we still hear it."""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Callable, Collection
+from typing import Final, TypedDict
+from uuid import UUID
+
+import structlog
+from valkey.asyncio import Valkey
+from valkey.asyncio.client import PubSub
+from valkey.exceptions import ValkeyError
+
+from app.security.invalidations import EVERYBODY, EVERYTHING, InvalidationRing, Topics
+
+CHANNEL = "irontrack:invalidations"
+PING_EVERY = 0.3
+SURE_FOR = 1.0
+"""Seconds for which an answered heartbeat proves that nothing was missed."""
+
+_RETRY_AFTER = 0.2
+_SEND_WITHIN = 0.5
+_MAX_UNSENT = 1000
+_NODE_BYTES = 8
+_TOPIC_BYTES = 16
+_NEVER: Final = -math.inf
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class _Message(TypedDict):
+    type: str
+    data: bytes | int
+
+
+class Broadcast:
+    """Publishes invalidations, first on this machine, then to the others, and listens to theirs.
+
+    Attributes:
+        failures: how often a publication did not reach Valkey. It is sent again when Valkey is back.
+    """
+
+    def __init__(self, ring: InvalidationRing, valkey: Valkey, channel: str = CHANNEL) -> None:
+        self.failures = 0
+        self._ring = ring
+        self._valkey = valkey
+        self._channel = channel
+        self._listeners: list[Callable[[Topics], None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._heard = _NEVER
+        self._unsent: set[UUID] = set()
+
+    @property
+    def sure(self) -> bool:
+        """Whether everything that other machines published until a second ago has reached the listeners."""
+        return time.monotonic() - self._heard < SURE_FOR
+
+    def listen(self, listener: Callable[[Topics], None]) -> None:
+        """From now on calls this with the topics that come from other machines; with `EVERYTHING` after each gap."""
+        self._listeners.append(listener)
+
+    async def publish(self, topics: Collection[UUID]) -> None:
+        """Tells all workers of this machine, then the other machines. Whether Valkey is there decides about the latter
+        only, and is never an error.
+
+        Raises:
+            OSError: this machine could not be told.
+        """
+        self._ring.publish(topics)
+        self._unsent.update(topics)
+        if self._task is None or self.sure:
+            await self._send()
+        else:
+            self.failures += 1
+
+    async def start(self) -> None:
+        """Begins to listen."""
+        self._task = asyncio.create_task(self._run(), name="invalidation broadcast")
+
+    async def stop(self) -> None:
+        """Stops listening. From then on nothing is sure."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        self._heard = _NEVER
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._subscription()
+            except (ValkeyError, OSError, TimeoutError) as error:
+                log.warning("invalidation subscription lost", error=str(error))
+            except Exception:
+                # Nobody awaits this task, and without it every request costs a statement.
+                log.exception("invalidation subscription failed")
+            finally:
+                self._heard = _NEVER
+            await asyncio.sleep(_RETRY_AFTER)
+
+    async def _subscription(self) -> None:
+        pubsub = self._valkey.pubsub()
+        try:
+            async with asyncio.timeout(SURE_FOR):
+                await pubsub.subscribe(self._channel)
+            await self._listen(pubsub)
+        finally:
+            await pubsub.aclose()
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        answered = next_ping = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if now >= next_ping:
+                next_ping = now + PING_EVERY
+                self._ring.follow()
+                await pubsub.ping(repr(now))
+                if self._unsent and self.sure:
+                    await self._send()
+            # Never without a timeout: the client's own ends a silent subscription.
+            message: _Message | None = await pubsub.get_message(timeout=max(0.0, next_ping - time.monotonic()))
+            if message is not None:
+                self._take(message)
+            elif time.monotonic() - max(answered, self._heard) > SURE_FOR:
+                raise TimeoutError("no answer to the heartbeat")
+
+    def _take(self, message: _Message) -> None:
+        match message:
+            case {"type": "pong", "data": bytes(sent_at)}:
+                # What was published before our question came before its answer: news are complete up to then.
+                self._heard = float(sent_at)
+            case {"type": "subscribe"}:
+                self._tell(EVERYTHING)
+            case {"type": "message", "data": bytes(payload)} if _node(payload) != self._ring.node:
+                self._tell(_topics(payload))
+
+    def _tell(self, topics: Topics) -> None:
+        for listener in self._listeners:
+            listener(topics)
+
+    async def _send(self) -> None:
+        topics, self._unsent = self._unsent, set()
+        try:
+            async with asyncio.timeout(_SEND_WITHIN):
+                await self._valkey.publish(self._channel, _payload(self._ring.node, topics))
+        except BaseException as error:
+            self.failures += 1
+            self._unsent |= topics
+            if len(self._unsent) > _MAX_UNSENT:
+                self._unsent = {EVERYBODY}
+            if not isinstance(error, (ValkeyError, OSError, TimeoutError)):
+                raise
+            log.warning("invalidation not sent to other machines", error=str(error))
+
+
+def _payload(node: int, topics: Collection[UUID]) -> bytes:
+    return node.to_bytes(_NODE_BYTES, "little") + b"".join(topic.bytes for topic in topics)
+
+
+def _node(payload: bytes) -> int:
+    return int.from_bytes(payload[:_NODE_BYTES], "little")
+
+
+def _topics(payload: bytes) -> Topics:
+    news = payload[_NODE_BYTES:]
+    if not news or len(news) % _TOPIC_BYTES:
+        return EVERYTHING
+    topics = frozenset(UUID(bytes=news[start : start + _TOPIC_BYTES]) for start in range(0, len(news), _TOPIC_BYTES))
+    return EVERYTHING if EVERYBODY in topics else topics
