@@ -147,7 +147,7 @@ class Authenticator:
             return principal
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         entry = self._entries.get(digest)
-        if entry is not None:
+        if entry is not None and time.time() < entry.expires_at:
             # The signature was verified when the entry was made; what may have changed is the rest.
             return await self._load(digest, entry.sid, entry.principal.user_id, entry.expires_at)
         if token.startswith(API_TOKEN_PREFIX):
@@ -199,7 +199,8 @@ class Authenticator:
                 return await self._loader.load_token_principal(digest)
             return await self._loader.load_session_principal(sid)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
-            log.exception("principal not loaded")
+            # Not the error itself: it may quote the statement's parameters.
+            log.error("principal not loaded", error=type(error).__name__)
             raise Unavailable from error
 
     def _keep(self, digest: bytes, entry: _Entry) -> None:

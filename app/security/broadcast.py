@@ -108,7 +108,7 @@ class Broadcast:
                 await pubsub.subscribe(self._channel)
             await self._listen(pubsub)
         finally:
-            await pubsub.aclose()
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def _listen(self, pubsub: PubSub) -> None:
         answered = next_ping = time.monotonic()

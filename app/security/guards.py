@@ -31,7 +31,7 @@ async def requires_signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: 
         Forbidden: the token lacks the scope.
     """
     principal = principal_of(connection)
-    allowed = principal.may_read() if connection.scope["method"] in _READS else principal.may_write()
+    allowed = principal.may_read() if connection.scope.get("method") in _READS else principal.may_write()
     if not allowed:
         raise Forbidden("This API token lacks the scope for it.")
 

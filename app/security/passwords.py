@@ -33,25 +33,41 @@ class PasswordProblem(NamedTuple):
     message: str
 
 
+_RULES: tuple[tuple[PasswordProblem, Callable[[str], bool]], ...] = (
+    (
+        PasswordProblem("length", f"A password has at least {MIN_LENGTH} characters."),
+        lambda text: len(text) >= MIN_LENGTH,
+    ),
+    (
+        PasswordProblem("pattern", "A password has at least one lower case letter."),
+        lambda text: any(map(str.islower, text)),
+    ),
+    (
+        PasswordProblem("pattern", "A password has at least one upper case letter."),
+        lambda text: any(map(str.isupper, text)),
+    ),
+    (
+        PasswordProblem("pattern", "A password has at least one digit."),
+        lambda text: any(map(str.isdecimal, text)),
+    ),
+    (
+        PasswordProblem("pattern", f"A password has at least one of {SPECIAL}"),
+        lambda text: any(char in SPECIAL for char in text),
+    ),
+    (
+        PasswordProblem("pattern", "A password consists of Unicode characters."),
+        lambda text: _encodable(text),
+    ),
+)
+
+
 def password_problems(password: str) -> list[PasswordProblem]:
     """The rules that a new password breaks: 8 to 128 characters after NFC, a lower and an upper case letter, a digit
     and one of ``@$!%*?&_``. Letters and digits of every script count."""
     text = _normalised(password)
     if text is None:
         return [PasswordProblem("length", f"A password has at most {MAX_LENGTH} characters.")]
-    rules = (
-        (len(text) >= MIN_LENGTH, "length", f"A password has at least {MIN_LENGTH} characters."),
-        (any(map(str.islower, text)), "pattern", "A password has at least one lower case letter."),
-        (any(map(str.isupper, text)), "pattern", "A password has at least one upper case letter."),
-        (any(map(str.isdecimal, text)), "pattern", "A password has at least one digit."),
-        (any(char in SPECIAL for char in text), "pattern", f"A password has at least one of {SPECIAL}"),
-        (_encodable(text), "pattern", "A password consists of Unicode characters."),
-    )
-    return [
-        PasswordProblem("length" if kind == "length" else "pattern", message)
-        for good, kind, message in rules
-        if not good
-    ]
+    return [problem for problem, keeps in _RULES if not keeps(text)]
 
 
 class Passwords:

@@ -37,8 +37,9 @@ for number, key in ipairs(KEYS) do
     count = count + 1
   end
   if limit - count < free or refused == number then
-    free = limit - count
-    wait = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) + window - now
+    free = math.max(limit - count, 0)
+    local next = refused == number and count - limit or 0
+    wait = tonumber(redis.call('ZRANGE', key, next, next, 'WITHSCORES')[2]) + window - now
   end
   if refused > 0 then break end
 end
