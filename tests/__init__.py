@@ -1,0 +1,1 @@
+"""The tests: they mirror app/, and go through HTTP wherever there is a route."""

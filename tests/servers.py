@@ -1,0 +1,163 @@
+"""The servers of a test run: one PostgreSQL for all its processes, one Valkey for each."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import asyncpg
+
+from app.embedded import THROWAWAY, EmbeddedPostgres, EmbeddedValkey
+
+_DRIVER = "postgresql+asyncpg://"
+TEMPLATE = "irontrack_template"
+
+
+def database_url(url: str, database: str) -> str:
+    """The same server and role, another database."""
+    address, _, options = url.partition("?")
+    return f"{address.rpartition('/')[0]}/{database}?{options}"
+
+
+def driver_url(url: str) -> str:
+    """The URL as asyncpg itself reads it."""
+    return url.replace(_DRIVER, "postgresql://", 1)
+
+
+class TestPostgres:
+    """A PostgreSQL that forgets everything, and in it a migrated and seeded database to copy.
+
+    Attributes:
+        owner_url: the template database, for the role that the service uses.
+        superuser_url: the server, for whoever makes databases.
+    """
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="irontrack-tests-"))
+        self._server = EmbeddedPostgres(self._folder, THROWAWAY)
+        self.owner_url = database_url(self._server.url, TEMPLATE)
+        self.superuser_url = self._server.superuser_url
+
+    @classmethod
+    def started(cls) -> Self:
+        """Start it and make the template. Its process ends with ours, however ours ends."""
+        postgres = cls()
+        asyncio.run(postgres._start())
+        return postgres
+
+    async def _start(self) -> None:
+        await self._server.start()
+        connection = await asyncpg.connect(driver_url(self.superuser_url))
+        await connection.execute(f"CREATE DATABASE {TEMPLATE} OWNER irontrack")
+        await connection.close()
+
+    def stop(self) -> None:
+        """End it and delete its files."""
+        asyncio.run(self._server.stop())
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Database:
+    """The database of one test process, a copy of the template.
+
+    Attributes:
+        url: for the service.
+    """
+
+    def __init__(self, url: str, housekeeping: "asyncpg.Connection[asyncpg.Record]", clearing: str) -> None:
+        self.url = url
+        self._housekeeping = housekeeping
+        self._clearing = clearing
+
+    @classmethod
+    async def copied(cls, owner_url: str, superuser_url: str, name: str) -> Self:
+        """Copy the template; what it holds from the start is what `clear` leaves."""
+        server = await asyncpg.connect(driver_url(superuser_url))
+        await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER irontrack")
+        await server.close()
+        housekeeping = await asyncpg.connect(driver_url(database_url(superuser_url, name)))
+        # No triggers and no checks of foreign keys: rows go in any order, and no version moves.
+        await housekeeping.execute("SET session_replication_role = replica; SET lock_timeout = '10s'")
+        return cls(database_url(owner_url, name), housekeeping, await _prepare_clearing(housekeeping))
+
+    async def clear(self) -> None:
+        """Delete every row that the template does not have, and bring back those that it has."""
+        await self._housekeeping.execute(self._clearing)
+
+    async def close(self) -> None:
+        """Leave the database; it goes with the server."""
+        await self._housekeeping.close()
+
+
+_TABLES = """
+SELECT c.relname, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname NOT LIKE 'alembic%'
+GROUP BY c.relname
+"""
+
+
+async def _prepare_clearing(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+    """Keep a copy of the seed, and write the statement that brings the database back to it."""
+    await connection.execute("CREATE SCHEMA seed")
+    statements = []
+    for table, columns in await connection.fetch(_TABLES):
+        if not await connection.fetchval(f'SELECT EXISTS (SELECT FROM public."{table}")'):
+            statements.append(f'DELETE FROM public."{table}"')
+            continue
+        await connection.execute(f'CREATE TABLE seed."{table}" AS SELECT {columns} FROM public."{table}"')
+        row = f"({columns})::text"
+        statements.append(
+            f'DELETE FROM public."{table}" WHERE {row} NOT IN (SELECT {row} FROM seed."{table}");'
+            f'INSERT INTO public."{table}" ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM seed."{table}"'
+            f' WHERE {row} NOT IN (SELECT {row} FROM public."{table}")'
+        )
+    return ";".join(statements)
+
+
+class TestValkey:
+    """A Valkey of one test process.
+
+    Attributes:
+        url: where it is.
+        server: to stop and start it.
+    """
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="irontrack-tests-"))
+        self.server = EmbeddedValkey(self._folder)
+        self.url = self.server.url
+
+    async def start(self) -> None:
+        """Start it. Its process ends with ours."""
+        await self.server.start()
+
+    async def stop(self) -> None:
+        """End it and delete its files."""
+        await self.server.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def environment(database: str, valkey: str, folder: Path, key: str, more: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a service under test: cheap password hashes, no rate limits, little log."""
+    return {
+        "DATABASE_URL": database,
+        "VALKEY_URL": valkey,
+        "JWT_PRIVATE_KEY": key,
+        "IRONTRACK_DATA": str(folder),
+        "REVOCATION_FILE": str(folder / "revocations"),
+        "ARGON2_MEMORY_KIB": "8",
+        "ARGON2_TIME_COST": "1",
+        "RATE_LIMIT_READS": "0",
+        "RATE_LIMIT_WRITES": "0",
+        "RATE_LIMIT_SIGN_IN": "0",
+        "LOG_LEVEL": "ERROR",
+        **more,
+    }

@@ -1,0 +1,54 @@
+"""The real app, answering httpx in the test's own event loop."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+from app.asgi import create_asgi
+from litestar import Litestar
+from litestar.types import ASGIApp
+
+from app.settings import Settings, load_settings
+
+ORIGIN = "http://127.0.0.1:8000"
+
+
+class Service:
+    """A running app.
+
+    Attributes:
+        settings: its settings.
+        litestar: the app itself.
+        asgi: the app as a server calls it, its outermost layer included.
+    """
+
+    def __init__(self, settings: Settings, litestar: Litestar, asgi: ASGIApp) -> None:
+        self.settings = settings
+        self.litestar = litestar
+        self.asgi = asgi
+        self._clients = AsyncExitStack()
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, environment: Mapping[str, str]) -> AsyncIterator["Service"]:
+        """Start the app with these variables and no others; it ends with the block."""
+        settings = load_settings(environment)
+        litestar, asgi = create_asgi(settings)
+        async with litestar.lifespan():
+            service = cls(settings, litestar, asgi)
+            async with service._clients:
+                yield service
+
+    def client(self, *, address: str = "127.0.0.1", port: int = 50000, **options: Any) -> httpx.AsyncClient:
+        """A new client with its own cookies, closed when the app ends.
+
+        Args:
+            address: where it seems to come from; empty for a Unix socket.
+            port: the same.
+            options: of httpx, such as ``headers``.
+        """
+        transport = httpx.ASGITransport(self.asgi, client=(address, port))  # type: ignore[arg-type]
+        client = httpx.AsyncClient(transport=transport, base_url=ORIGIN, **options)
+        self._clients.push_async_callback(client.aclose)
+        return client
