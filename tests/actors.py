@@ -5,7 +5,6 @@ from uuid import UUID
 
 import asyncpg
 import httpx
-from app.db.base import uuid7
 from argon2 import PasswordHasher
 from msgspec import Struct
 
@@ -45,6 +44,8 @@ async def create_actor(
     name: str = "Ada",
 ) -> Actor:
     """Create an account and sign it in."""
+    from app.db.base import uuid7  # noqa: PLC0415
+
     user_id, address = uuid7(), email()
     await connection.execute(_CREATE, user_id, name, address, _PASSWORD_HASH, role)
     client = service.client()

@@ -1,7 +1,7 @@
 """What every test may ask for."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -204,6 +204,6 @@ async def superuser(make_actor: MakeActor) -> Actor:
 
 
 @pytest.fixture
-def statements() -> Iterator[Callable[[], AbstractContextManager[statement_log.Statements]]]:
+def statements() -> Callable[[], AbstractContextManager[statement_log.Statements]]:
     """Counts statements: ``with statements() as sent: …``, then ``len(sent)``. BEGIN and COMMIT count."""
-    yield statement_log.counted
+    return statement_log.counted

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
-from app.asgi import create_asgi
 from litestar import Litestar
 from litestar.types import ASGIApp
 
@@ -33,6 +32,8 @@ class Service:
     @asynccontextmanager
     async def running(cls, environment: Mapping[str, str]) -> AsyncIterator["Service"]:
         """Start the app with these variables and no others; it ends with the block."""
+        from app.asgi import create_asgi  # noqa: PLC0415
+
         settings = load_settings(environment)
         litestar, asgi = create_asgi(settings)
         async with litestar.lifespan():

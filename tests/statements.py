@@ -36,7 +36,7 @@ def _watch(adapted: Any, _: Any) -> None:
 
 
 def install() -> None:
-    """Watch every engine made from now on: SQLAlchemy's statements are prepared, which the driver's log doesn't show."""
+    """Watch every engine made from now on. SQLAlchemy prepares its statements, which the driver's log doesn't show."""
     event.listen(Pool, "connect", _watch)
     event.listen(Engine, "before_cursor_execute", _note_cursor)
 
