@@ -20,7 +20,8 @@ from app.security.keys import KeyRing, KeyRingError
 from app.security.principal import Principal
 from app.security.tokens import InvalidToken, Tokens
 
-API_TOKEN_PREFIX = "irt_"
+API_TOKEN_MARK = "irt_"  # noqa: S105 -- public by design
+"""What a Bearer credential begins with when it is an API token and no JWT."""
 _API_TOKEN = re.compile(r"irt_[A-Za-z0-9]{8}_[A-Za-z0-9_-]{43}", re.ASCII)
 _PREFIX_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _PREFIX_LENGTH = 8
@@ -46,7 +47,7 @@ class NewAPIToken(NamedTuple):
 def new_api_token() -> NewAPIToken:
     """``irt_<prefix>_<secret>``."""
     prefix = "".join(secrets.choice(_PREFIX_ALPHABET) for _ in range(_PREFIX_LENGTH))
-    token = f"{API_TOKEN_PREFIX}{prefix}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+    token = f"{API_TOKEN_MARK}{prefix}_{secrets.token_urlsafe(_SECRET_BYTES)}"
     return NewAPIToken(token, prefix, api_token_hash(token))
 
 
@@ -99,9 +100,15 @@ class Authenticator:
         size: int = 10_000,
         max_age: float = 30.0,
     ) -> None:
-        """
+        """Start knowing nobody.
+
         Args:
+            tokens: verifies JWTs.
+            ring: news of this machine.
+            broadcast: news of other machines.
+            loader: asked about whoever is not known.
             load_keys: reads the signing keys again, when it is published that they have changed.
+            size: principals that are kept at most.
             max_age: seconds after which a principal is loaded again.
         """
         self._tokens = tokens
@@ -118,7 +125,7 @@ class Authenticator:
         broadcast.listen(self.drop)
 
     def catch_up(self) -> None:
-        """Takes in what was published on this machine. To be called for each request that `cached` is not called for."""
+        """Take in what was published on this machine: in each request, unless `cached` is called anyway."""
         topics = self._ring.catch_up()
         if topics:
             self.drop(topics)
@@ -150,7 +157,7 @@ class Authenticator:
         if entry is not None and time.time() < entry.expires_at:
             # The signature was verified when the entry was made; what may have changed is the rest.
             return await self._load(digest, entry.sid, entry.principal.user_id, entry.expires_at)
-        if token.startswith(API_TOKEN_PREFIX):
+        if token.startswith(API_TOKEN_MARK):
             return await self._load(digest, None, None, float("inf")) if _API_TOKEN.fullmatch(token) else None
         try:
             claims = self._tokens.verify_access(token)
@@ -200,7 +207,7 @@ class Authenticator:
             return await self._loader.load_session_principal(sid)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
             # Not the error itself: it may quote the statement's parameters.
-            log.error("principal not loaded", error=type(error).__name__)
+            log.warning("principal not loaded", error=type(error).__name__)
             raise Unavailable from error
 
     def _keep(self, digest: bytes, entry: _Entry) -> None:
@@ -224,4 +231,4 @@ class Authenticator:
         try:
             self._tokens.keys = self._load_keys()
         except KeyRingError as error:
-            log.error("signing keys not read again", error=str(error))
+            log.warning("signing keys not read again", error=str(error))

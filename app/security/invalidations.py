@@ -10,7 +10,6 @@ import fcntl
 import mmap
 import os
 import secrets
-import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from threading import Lock
@@ -48,15 +47,16 @@ class InvalidationRing:
     """A ring of topics in a file that all processes of the machine map.
 
     A writer holds the lock of the file (which the kernel takes back from a process that dies), writes a topic and then
-    raises the sequence; a reader needs no lock. The file never shrinks, because that would kill those who have it mapped.
-    A file that can not be used is made anew in place, and losing it loses nothing: who missed something is told so.
-    One object is one reader, for one thread.
+    raises the sequence; a reader needs no lock. The file never shrinks: that would kill those who have it mapped. One
+    that can not be used is made anew in place, and losing it loses nothing: who missed something is told so. One object
+    is one reader, for one thread.
     """
 
     def __init__(self, path: Path, slots: int = 4096) -> None:
-        """
+        """Map the file.
+
         Args:
-            path: the file, best in memory (tmpfs); made when it is not there.
+            path: best in memory (tmpfs); made when it is not there.
             slots: how many topics a reader may lag behind, for a file that is made.
 
         Raises:
@@ -97,7 +97,7 @@ class InvalidationRing:
     def follow(self) -> None:
         """Maps the file of that path when it is no longer the one that is mapped: somebody removed it."""
         with contextlib.suppress(FileNotFoundError):
-            there = os.stat(self._path)
+            there = self._path.stat()
             if (there.st_dev, there.st_ino) == self._identity:
                 return
         self._reopen()
@@ -121,8 +121,6 @@ class InvalidationRing:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             state = os.fstat(descriptor)
-            if not stat.S_ISREG(state.st_mode):
-                raise OSError(f"{self._path} is not a regular file.")
             # Those who start at the same time take turns: the second finds what the first has made.
             with _locked(descriptor):
                 os.fchmod(descriptor, 0o600)

@@ -50,7 +50,7 @@ class Rotated(Struct, frozen=True):
     """The token was good: this is its successor.
 
     Attributes:
-        first: whether this use made the successor; otherwise it is the same one again, for a second tab or a lost answer.
+        first: whether this use made the successor; else it is the same one again, for a second tab or a lost answer.
         ends_at: when the session ends, in Unix seconds.
     """
 

@@ -1,11 +1,10 @@
 """The Ed25519 keys that sign tokens: several verify, the first one signs."""
 
-import contextlib
 import json
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Literal, Self
 
 import msgspec
@@ -59,7 +58,8 @@ class KeyRing:
     """
 
     def __init__(self, keys: Iterable[OKPKey]) -> None:
-        """
+        """Put keys together, the one that signs first.
+
         Raises:
             KeyRingError: there is no key, the first one can not sign, or one is there twice.
         """
@@ -108,25 +108,25 @@ class KeyRing:
             OSError: the file can not be written.
         """
         text = json.dumps(self.key_set.as_dict(private=True), indent=2) + "\n"
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                draft.unlink()
-            raise
+        with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
+            try:
+                draft.write(text)
+                draft.flush()
+                os.fsync(draft.fileno())
+                Path(draft.name).replace(path)
+            except BaseException:
+                Path(draft.name).unlink(missing_ok=True)
+                raise
         _sync_folder(path.parent)
 
     @property
     def signing_key(self) -> OKPKey:
+        """The key that signs."""
         return self._keys[0]
 
     @property
     def signing_kid(self) -> str:
+        """Its id."""
         return _kid(self._keys[0])
 
     @property

@@ -33,6 +33,10 @@ class PasswordProblem(NamedTuple):
     message: str
 
 
+def _encodable(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 _RULES: tuple[tuple[PasswordProblem, Callable[[str], bool]], ...] = (
     (
         PasswordProblem("length", f"A password has at least {MIN_LENGTH} characters."),
@@ -56,14 +60,17 @@ _RULES: tuple[tuple[PasswordProblem, Callable[[str], bool]], ...] = (
     ),
     (
         PasswordProblem("pattern", "A password consists of Unicode characters."),
-        lambda text: _encodable(text),
+        _encodable,
     ),
 )
 
 
 def password_problems(password: str) -> list[PasswordProblem]:
-    """The rules that a new password breaks: 8 to 128 characters after NFC, a lower and an upper case letter, a digit
-    and one of ``@$!%*?&_``. Letters and digits of every script count."""
+    """The rules that a new password breaks.
+
+    8 to 128 characters after NFC, a lower and an upper case letter, a digit and one of ``@$!%*?&_``. Letters and digits
+    of every script count.
+    """
     text = _normalised(password)
     if text is None:
         return [PasswordProblem("length", f"A password has at most {MAX_LENGTH} characters.")]
@@ -161,10 +168,6 @@ def _normalised(password: str) -> str | None:
         return None
     text = unicodedata.normalize("NFC", password)
     return text if len(text) <= MAX_LENGTH else None
-
-
-def _encodable(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _hash_of_nothing(memory_kib: int, time_cost: int, parallelism: int) -> str:

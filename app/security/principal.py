@@ -16,10 +16,10 @@ class Principal(Struct, frozen=True, kw_only=True):
     Attributes:
         session_id: the session of a JWT; None for an API token.
         token_id: the API token; None for a JWT.
-        scopes: what the API token may do (``write`` includes ``read``); None for a JWT, which may do everything its user may.
+        scopes: what the API token may do (``write`` includes ``read``); None for a JWT, which may do all its user may.
         version: of the user's row, for the ETag of ``/access/me``.
-        valid_until: Unix seconds from which on this principal is nobody any more: the end of the session or of the API token.
-            None when it has no end of its own.
+        valid_until: Unix seconds from which on this principal is nobody any more: the end of the session or of the API
+            token. None when it has no end of its own.
     """
 
     user_id: UUID

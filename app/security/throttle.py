@@ -1,8 +1,8 @@
 """How often one may try to sign in: per address, and by failures per account, whether it exists or not.
 
-The counts are exact over any minute, not by the clock's: each is the list of the instants counted in the last 60 s. A
-failure is counted before the password is checked and taken back when it was right, so that a hundred tries at once are
-not a hundred checks. A client with a device cookie of the account has a count of its own: strangers can not lock it out.
+The counts are exact over any 60 s, not by the minutes of the clock: each is the list of the instants counted. A failure
+is counted before the password is looked at and taken back when that was right, so that a hundred tries at once are no
+hundred checks. A client with a device cookie of the account has a count of its own: strangers can not lock it out.
 """
 
 import secrets
@@ -20,7 +20,7 @@ from app.security.valkey import valkey_answers
 WINDOW_MS: Final = 60_000
 
 # KEYS: one list for each limit. ARGV: limit, window in ms, name of this try.
-# Answers {the key that refuses or 0, free tries and ms until the next is free: of the one that refuses, else of the fullest}.
+# Answers {the key that refuses or 0, free tries, ms until there is one more, now}, of the refusing list or the fullest.
 _TRY = """
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -85,9 +85,13 @@ class SignInThrottle:
     """
 
     def __init__(self, valkey: Valkey, tokens: Tokens, limit: int = 10, prefix: str = "irontrack:signin:") -> None:
-        """
+        """Count in Valkey.
+
         Args:
+            valkey: must return bytes.
+            tokens: makes and verifies the device cookies.
             limit: tries in a minute for an address, and failures for an account; 0 = no limit.
+            prefix: of the keys.
         """
         self.failures = 0
         self._valkey = valkey
@@ -101,6 +105,8 @@ class SignInThrottle:
 
         Args:
             address: what counts as one client: an IPv4 address or an IPv6 /64.
+            email: as it was sent.
+            device_cookie: as it was sent.
 
         Raises:
             TooManyRequests: the address or the account has none left.

@@ -97,9 +97,15 @@ class Tokens:
         leeway: int = 10,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """
+        """Sign and verify for one issuer.
+
         Args:
+            keys: the keys in use.
+            issuer: the service's public URL, the claim iss.
+            access_ttl: lifetime of an access token in seconds.
+            refresh_ttl: lifetime of a refresh token in seconds.
             leeway: seconds by which nbf and iat may lie ahead of our clock; exp has none.
+            clock: tells Unix seconds.
         """
         self.keys = keys
         self.access_ttl = access_ttl
@@ -115,8 +121,10 @@ class Tokens:
         return self._issue("access", user_id, session_id, jti, now, expires_at)
 
     def issue_refresh(self, user_id: UUID, session_id: UUID, jti: UUID, issued_at: int, expires_at: int) -> str:
-        """The refresh token of these claims. The same arguments and signing key give the same bytes, so that two tabs
-        that refresh at once get one and the same token."""
+        """The refresh token of these claims.
+
+        The same arguments and signing key give the same bytes, so that two tabs refreshing at once get the same one.
+        """
         return self._issue("refresh", user_id, session_id, jti, issued_at, expires_at)
 
     def issue_device(self, email: str, jti: UUID) -> str:

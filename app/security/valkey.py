@@ -14,7 +14,7 @@ ANSWER_WITHIN = 1.0
 
 
 def open_valkey(url: str, max_connections: int = 32) -> Valkey:
-    """A client that connects when first used, retries nothing and never waits longer than `ANSWER_WITHIN`."""
+    """A client that connects when first used, retries nothing, and returns bytes."""
     client: Valkey = Valkey.from_url(
         url,
         max_connections=max_connections,
@@ -27,14 +27,14 @@ def open_valkey(url: str, max_connections: int = 32) -> Valkey:
 
 
 @asynccontextmanager
-async def valkey_answers(timeout: float = ANSWER_WITHIN) -> AsyncIterator[None]:
-    """Tells every failure of Valkey, its silence included, as one.
+async def valkey_answers() -> AsyncIterator[None]:
+    """Tell every failure of Valkey, its silence included, as one.
 
     Raises:
         Unavailable: Valkey is away.
     """
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(ANSWER_WITHIN):
             yield
     except (ValkeyError, OSError, TimeoutError) as error:
         raise Unavailable("This needs a part of the service that is away; try again in a moment.", 1) from error
