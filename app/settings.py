@@ -13,7 +13,9 @@ from typing import Annotated, Any, get_args, get_type_hints
 import msgspec
 from msgspec import Meta, Struct, ValidationError
 
-__all__ = ("Settings", "SettingsError", "Variable", "load_settings", "variables")
+__all__ = ("VERSION", "Settings", "SettingsError", "Variable", "load_settings", "variables")
+
+VERSION = "0.1.0"
 
 
 class SettingsError(Exception):
@@ -137,7 +139,8 @@ class LogSettings(Node, frozen=True, kw_only=True):
         tuple[str, ...], variable("METRICS_ALLOW", "Networks besides loopback that may read /metrics.")
     ] = ()
     metrics_folder: Annotated[
-        str, variable("METRICS_FOLDER", "Where this machine's workers share their counters; unset: each its own.")
+        str,
+        variable("PROMETHEUS_MULTIPROC_DIR", "Where this machine's workers share their counters; unset: each its own."),
     ] = ""
 
 

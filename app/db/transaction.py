@@ -37,21 +37,32 @@ async def raw_connection(session: AsyncSession) -> "Connection":
     return connection
 
 
-@asynccontextmanager
-async def transaction(sessions: async_sessionmaker[AsyncSession], publish: Publish) -> AsyncIterator[AsyncSession]:
-    """A session whose transaction is committed when the block ends, and rolled back when it raises.
+class Transactions:
+    """Begins transactions, of requests and of commands alike.
 
-    What was announced is published after the commit and before the block is left.
-
-    Raises:
-        Exception: whatever the block or the commit raises; nothing is stored then.
+    Attributes:
+        sessions: makes the sessions.
     """
-    session = sessions()
-    try:
-        yield session
-        await _uninterrupted(_finish(session, publish))
-    finally:
-        await _uninterrupted(session.close())
+
+    def __init__(self, sessions: async_sessionmaker[AsyncSession], publish: Publish) -> None:
+        self.sessions = sessions
+        self._publish = publish
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """A session whose transaction is committed when the block ends, and rolled back when it raises.
+
+        What was announced is published after the commit and before the block is left.
+
+        Raises:
+            Exception: whatever the block or the commit raises; nothing is stored then.
+        """
+        session = self.sessions()
+        try:
+            yield session
+            await _uninterrupted(_finish(session, self._publish))
+        finally:
+            await _uninterrupted(session.close())
 
 
 async def _finish(session: AsyncSession, publish: Publish) -> None:

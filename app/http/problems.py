@@ -34,7 +34,7 @@ from app.errors import (
 from app.http.answers import Answer
 from app.http.dto import classify
 
-__all__ = ("PROBLEM_TYPE", "Problem", "handle_exception", "problem_for")
+__all__ = ("PROBLEM_TYPE", "Problem", "handle_exception", "headers_for", "known_error", "problem_for")
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -119,7 +119,7 @@ def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Respo
     """The app's handler of every exception."""
     request_id = str(request.scope.get("request_id", ""))
     path = request.scope["path"]
-    known = _known(error)
+    known = known_error(error)
     if known is not None:
         return _answer(problem_for(known, path, request_id), headers_for(known))
     if isinstance(error, HTTPException) and error.status_code < 500:
@@ -137,7 +137,7 @@ def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Respo
     )
 
 
-def _known(error: Exception) -> IronTrackError | None:
+def known_error(error: Exception) -> IronTrackError | None:
     """An error in the terms of the domain; None where there is no such term."""
     if isinstance(error, ExceptionGroup):
         error = error.exceptions[0]

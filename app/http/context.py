@@ -1,0 +1,293 @@
+"""What surrounds every request: the outermost ASGI layer, one for what would else be many.
+
+It gives the request its id and its caller, bounds it, refuses what browsers must not send, adds the headers that every answer
+carries, and hands a record of it to the log and the metrics. It sees also what no route answers.
+"""
+
+import asyncio
+import re
+import secrets
+from ipaddress import ip_address
+from time import perf_counter, time
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from app.db.transaction import deadline
+from app.errors import Forbidden, IronTrackError, Unavailable
+from app.http.limits import Allowance, RateLimiter, address_key
+from app.http.problems import PROBLEM_TYPE, headers_for, problem_for
+from app.logs import AccessRecord, request_id, writer
+from app.security.principal import Principal
+from app.settings import Settings, networks
+
+__all__ = ("ACCESS_COOKIE", "API", "REFRESH_COOKIE", "Authentication", "Parts", "RequestContext")
+
+API = "/api/v1"
+ACCESS_COOKIE = "access_token"
+REFRESH_COOKIE = "refresh_token"
+
+_SIGN_IN_PATHS = frozenset({f"{API}/access/signin", f"{API}/access/signup"})
+_ADDRESS_PATHS = frozenset({f"{API}/access/refresh-jwt"})
+_SYSTEM = frozenset({"/ping", "/health", "/health/live", "/health/ready", "/metrics", "/.well-known/jwks.json"})
+_FREE_PATHS = _SYSTEM | {API + path for path in _SYSTEM} | {f"{API}/openapi.json", "/docs", "/redoc"}
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_WANTED = frozenset(
+    {b"authorization", b"cookie", b"origin", b"sec-fetch-site", b"x-real-ip", b"x-request-id"}
+)
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_ACCESS_VALUE = re.compile(rb"(?:^|;) *access_token=([^;]+)")
+_PRIVATE = ((b"cache-control", b"private, no-cache"), (b"vary", b"Cookie, Authorization"))
+_SECRET = ((b"cache-control", b"no-store"), (b"vary", b"Cookie, Authorization"))
+_SECURITY: tuple[tuple[bytes, bytes], ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+)
+_CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+
+
+class Authentication(Protocol):
+    """Who tells the caller from a token."""
+
+    def cached(self, token: str) -> Principal | None:
+        """The caller, when this worker knows the token already and may rely on it."""
+
+    async def authenticate(self, token: str) -> Principal | None:
+        """The caller, or None when the token is not good.
+
+        Raises:
+            Unavailable: nobody can tell at the moment.
+        """
+
+
+class Parts(Protocol):
+    """What the layer needs of a worker's parts, which exist while the app runs."""
+
+    authenticator: Authentication
+    limiter: RateLimiter
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = ("_context", "_head", "_send", "extra", "scope", "started", "status")
+
+    def __init__(self, context: "RequestContext", scope: HTTPScope, send: Send) -> None:
+        self._context = context
+        self._send = send
+        self._head = False
+        self.scope = scope
+        self.extra: list[tuple[bytes, bytes]] = []
+        self.started = False
+        self.status = 0
+
+    def answer_head_as_get(self) -> None:
+        """Let the GET handler answer, and leave out its body."""
+        self.scope["method"] = "GET"
+        self._head = True
+
+    async def send(self, message: Message) -> None:
+        """Add the headers that every answer carries."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            headers = [*message["headers"], *self.extra]
+            if not any(name == b"content-security-policy" for name, _ in headers):
+                headers.append(_CONTENT_POLICY)
+            message["headers"] = headers
+        elif self._head:
+            message = {**message, "body": b""}  # type: ignore[misc]
+        await self._send(message)
+
+    async def refuse(self, error: IronTrackError) -> None:
+        """Answer with a problem."""
+        problem = problem_for(error, self.scope["path"], str(self.scope.get("request_id", "")))
+        body = msgspec.json.encode(problem)
+        headers = [
+            (b"content-type", PROBLEM_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            *((name.lower().encode(), value.encode()) for name, value in headers_for(error).items()),
+        ]
+        await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class RequestContext:
+    """The outermost layer around the app."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, parts: Parts) -> None:
+        self._app = app
+        self._parts = parts
+        self._limits = settings.limits
+        self._timeout = settings.limits.request_timeout
+        self._proxies = networks(settings.limits.trusted_proxies)
+        self._origins = frozenset({settings.app.public_url, *settings.app.allowed_origins})
+        secure = urlsplit(settings.app.public_url).scheme == "https"
+        self._always = [*_SECURITY, *([(b"strict-transport-security", b"max-age=31536000")] if secure else [])]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = perf_counter()
+        headers = _wanted_headers(scope)
+        identity = _request_id(headers)
+        scope["request_id"] = identity  # type: ignore[typeddict-unknown-key]
+        request_id.set(identity)
+        address = self._client_address(scope, headers)
+        scope["client_address"] = address  # type: ignore[typeddict-unknown-key]
+        scope["user"] = None
+        exchange = Exchange(self, scope, send)
+        exchange.extra.extend(self._always)
+        exchange.extra.append((b"x-request-id", identity.encode()))
+        method: str = scope["method"]
+        path = scope["path"]
+        try:
+            if path not in _FREE_PATHS:
+                await self._admit(scope, headers, address, exchange)
+            if method == "HEAD":
+                exchange.answer_head_as_get()
+            await self._run(scope, receive, exchange)
+        except IronTrackError as error:
+            if exchange.started:
+                raise
+            await exchange.refuse(error)
+        finally:
+            user = scope["user"]
+            writer.add(
+                AccessRecord(
+                    time(),
+                    identity,
+                    method,
+                    path,
+                    scope.get("path_template", ""),
+                    exchange.status,
+                    perf_counter() - began,
+                    str(user.user_id) if user else "",
+                    address,
+                )
+            )
+
+    async def _run(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        try:
+            async with asyncio.timeout(self._timeout) as limit:
+                deadline.set(limit)
+                await self._app(scope, receive, exchange.send)
+        except TimeoutError:
+            if not limit.expired() or exchange.started:
+                raise
+            raise Unavailable("The request took too long; nothing was stored.", 5) from None
+
+    async def _admit(
+        self, scope: HTTPScope, headers: dict[bytes, bytes], address: str, exchange: Exchange
+    ) -> None:
+        """Tell who is asking, and refuse what is too much or comes from a foreign page."""
+        method, path = scope["method"], scope["path"]
+        principal = None
+        if token := _token(headers):
+            authenticator = self._parts.authenticator
+            principal = authenticator.cached(token) or await authenticator.authenticate(token)
+            scope["user"] = principal
+        if principal is not None:
+            exchange.extra.extend(_SECRET if path.startswith("/api/v1/access/") else _PRIVATE)
+        if method == "OPTIONS":
+            return
+        if method not in _SAFE:
+            self._refuse_foreign(path, headers)
+        limit, key = self._limit_of(method, path, principal, address)
+        if limit:
+            limiter = self._parts.limiter
+            allowance = limiter.take_leased(key, limit) or await limiter.take(key, limit)
+            if allowance:
+                exchange.extra.extend(_limit_headers(allowance))
+
+    def _limit_of(self, method: str, path: str, principal: Principal | None, address: str) -> tuple[int, str]:
+        if path in _SIGN_IN_PATHS:
+            return self._limits.sign_in, f"sign-in:{address_key(address)}"
+        if principal is None or path in _ADDRESS_PATHS:
+            caller = address_key(address)
+        else:
+            caller = principal.user_id.hex
+        if method in _SAFE:
+            return self._limits.reads, f"read:{caller}"
+        return self._limits.writes, f"write:{caller}"
+
+    def _refuse_foreign(self, path: str, headers: dict[bytes, bytes]) -> None:
+        """Refuse an unsafe request that a page of another site may have made a browser send.
+
+        Raises:
+            Forbidden: it carries cookies, or signs in, and its origin is not one of ours.
+        """
+        if b"authorization" in headers or not (path in _SIGN_IN_PATHS or _has_session_cookie(headers)):
+            return
+        origin = headers.get(b"origin")
+        if origin is not None:
+            if origin.decode("latin-1") not in self._origins:
+                raise Forbidden("This origin may not send requests here; see PUBLIC_URL and ALLOWED_ORIGINS.")
+        elif headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+            raise Forbidden("Requests from other sites are not accepted.")
+
+    def _client_address(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> str:
+        """The client's address: as the proxy set it, where the peer is a proxy that we trust."""
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        claimed = headers.get(b"x-real-ip")
+        if claimed is None or not (not peer or self._trusts(peer)):
+            return peer
+        try:
+            return str(ip_address(claimed.decode("ascii").strip()))
+        except (ValueError, UnicodeDecodeError):
+            return peer
+
+    def _trusts(self, peer: str) -> bool:
+        try:
+            return bool(self._proxies) and any(ip_address(peer) in network for network in self._proxies)
+        except ValueError:
+            # A peer without an address is a Unix socket, which only our own proxy can open.
+            return True
+
+
+def _wanted_headers(scope: HTTPScope) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in _WANTED:
+            found[name] = found[name] + b"; " + value if name in found else value
+    return found
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    sent = headers.get(b"x-request-id")
+    if sent is not None and _SANE_ID.fullmatch(sent):
+        return sent.decode("ascii")
+    return secrets.token_hex(16)
+
+
+def _token(headers: dict[bytes, bytes]) -> str | None:
+    """The token that decides: a Bearer header alone if there is one, else the cookie."""
+    authorization = headers.get(b"authorization")
+    if authorization is not None:
+        kind, _, token = authorization.partition(b" ")
+        return token.strip().decode("latin-1") if kind.lower() == b"bearer" else None
+    if (cookies := headers.get(b"cookie")) and (found := _ACCESS_VALUE.search(cookies)):
+        return found[1].strip(b' "').decode("latin-1")
+    return None
+
+
+def _has_session_cookie(headers: dict[bytes, bytes]) -> bool:
+    cookies = headers.get(b"cookie", b"")
+    return b"access_token=" in cookies or b"refresh_token=" in cookies
+
+
+def _limit_headers(allowance: Allowance) -> tuple[tuple[bytes, bytes], ...]:
+    return (
+        (b"x-ratelimit-limit", b"%d" % allowance.limit),
+        (b"x-ratelimit-remaining", b"%d" % allowance.remaining),
+        (b"x-ratelimit-reset", b"%d" % allowance.reset),
+    )

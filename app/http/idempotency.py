@@ -1,0 +1,74 @@
+"""Idempotency-Key: a POST that is sent again gets the first answer again."""
+
+import hashlib
+import re
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.response.base import ASGIResponse
+
+from app.db.idempotency import KeptAnswer, KeyedRequest
+from app.errors import Forbidden, IronTrackError, RuleBroken, TooManyRequests, Unauthorized, Unavailable
+from app.http.answers import ANSWER
+from app.http.problems import PROBLEM_TYPE, headers_for, known_error, problem_for
+from app.security.principal import Principal
+
+__all__ = ("Replay", "encoded_answer", "keyed_request", "refused_answer", "replay")
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEPT_HEADERS = frozenset({"content-type", "etag", "location"})
+_NEVER_KEPT = (Unauthorized, Forbidden, TooManyRequests, Unavailable)
+
+
+class Replay(Exception):
+    """There is an answer already."""
+
+    def __init__(self, answer: KeptAnswer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+async def keyed_request(request: Request[Any, Any, Any]) -> KeyedRequest | None:
+    """What identifies this request, if it asks for it and is of the kind that may.
+
+    Raises:
+        RuleBroken: the key is not 1 to 255 visible ASCII characters.
+    """
+    key = request.headers.get("idempotency-key")
+    user = request.scope["user"]
+    path = request.scope["path"]
+    if key is None or request.method != "POST" or not isinstance(user, Principal) or path.startswith("/api/v1/access/"):
+        return None
+    if not _KEY.fullmatch(key):
+        raise RuleBroken.of("Idempotency-Key", "Expected 1 to 255 visible ASCII characters.", "pattern")
+    return KeyedRequest(user.user_id, key, request.method, path, hashlib.sha256(await request.body()).digest())
+
+
+def encoded_answer(request: Request[Any, Any, Any]) -> KeptAnswer | None:
+    """The answer that the handler has made."""
+    response = request.scope.get(ANSWER)
+    if not isinstance(response, ASGIResponse):
+        return None
+    headers = {name: value for name, value in response.headers.items() if name.lower() in _KEPT_HEADERS}
+    headers.setdefault("content-type", response.headers.get("content-type", "application/json"))
+    body = response.body if isinstance(response.body, bytes) else response.body.encode()
+    return KeptAnswer(response.status_code, headers, body)
+
+
+def refused_answer(error: Exception, request: Request[Any, Any, Any]) -> KeptAnswer | None:
+    """The problem that an error will be told as; None for those that a further try may not meet."""
+    known = known_error(error)
+    if not isinstance(known, IronTrackError) or isinstance(known, _NEVER_KEPT):
+        return None
+    problem = problem_for(known, request.scope["path"], str(request.scope.get("request_id", "")))
+    headers = {"content-type": PROBLEM_TYPE, **headers_for(known)}
+    return KeptAnswer(problem.status, headers, msgspec.json.encode(problem))
+
+
+def replay(_: Request[Any, Any, Any], error: Replay) -> Response[bytes]:
+    """The exception handler that sends the first answer again."""
+    answer = error.answer
+    headers = {**answer.headers, "Idempotent-Replayed": "true"}
+    media_type = headers.pop("content-type", "application/json")
+    return Response(answer.body, status_code=answer.status, media_type=media_type, headers=headers)

@@ -1,0 +1,217 @@
+"""The description of the API, and pages to read it that need no internet."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import Controller, Litestar, MediaType, Request, Response, Router, get
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.openapi.spec import Schema
+from litestar._openapi.schema_generation import SchemaCreator
+from litestar.static_files import create_static_files_router
+from litestar.typing import FieldDefinition
+
+from app.http.fields import Scalar
+from app.http.problems import PROBLEM_TYPE
+from app.settings import VERSION, Settings
+
+__all__ = ("DocumentsController", "ScalarSchemaPlugin", "assets_router", "openapi_config")
+
+DOCUMENT = "/api/v1/openapi.json"
+
+_PUBLIC = re.compile(
+    r"^(/api/v1)?/(ping|health.*|metrics|\.well-known/.*)$|^/api/v1/access/(signup|signin|refresh-jwt|logout)$"
+)
+_PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; script-src 'self'; "
+    "worker-src 'self' blob:; frame-ancestors 'none'"
+)
+_PROBLEMS = {
+    400: "The request can't be read.",
+    401: "Nobody is signed in, or the credentials are not good.",
+    403: "The caller may not do this.",
+    404: "There is no such thing, or the caller may not know of it.",
+    409: "The state of what is stored forbids it.",
+    412: "If-Match names another state than the stored one.",
+    413: "The body is too large.",
+    415: "The body has a media type that is not understood.",
+    422: "Rules are broken; `details` names each field.",
+    429: "A rate limit is used up; see Retry-After.",
+    503: "A part of the service is away or busy; see Retry-After. Nothing was stored.",
+}
+_STARTER = """
+window.ui = SwaggerUIBundle({url: "%s", dom_id: "#page", deepLinking: true, persistAuthorization: false});
+"""
+
+
+def openapi_config(settings: Settings) -> OpenAPIConfig:
+    """What Litestar needs to know to describe the API."""
+    return OpenAPIConfig(
+        title=settings.app.name,
+        version=VERSION,
+        description="Workouts and runs: one account for strength and running.",
+        components=Components(
+            security_schemes={
+                "cookie": SecurityScheme(
+                    type="apiKey", name="access_token", security_scheme_in="cookie", description="Set by sign-in."
+                ),
+                "bearer": SecurityScheme(
+                    type="http", scheme="bearer", description="An access token, or a personal API token."
+                ),
+            }
+        ),
+        security=[{"cookie": []}, {"bearer": []}],
+        openapi_controller=DocumentsController,  # type: ignore[arg-type]
+        use_handler_docstrings=True,
+    )
+
+
+class ScalarSchemaPlugin(OpenAPISchemaPlugin):
+    """Describes our own kinds of values by the rules that they keep."""
+
+    @staticmethod
+    def is_plugin_supported_type(value: Any) -> bool:
+        """Whether the value is one of our kinds."""
+        return isinstance(value, type) and issubclass(value, Scalar)
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+        """The schema of the kind."""
+        schema: Schema = field_definition.annotation.schema
+        return schema
+
+
+class DocumentsController(Controller):
+    """The description, and the pages."""
+
+    include_in_schema = False
+    dto = None
+    return_dto = None
+
+    @get(DOCUMENT, media_type=MediaType.JSON)
+    async def document(self, request: Request[Any, Any, Any]) -> bytes:
+        """The OpenAPI document."""
+        return description(request.app)
+
+    @get("/docs", media_type=MediaType.HTML)
+    async def swagger(self) -> Response[str]:
+        """Swagger UI."""
+        return _page(
+            '<link rel="stylesheet" href="/docs/assets/swagger-ui-dist/swagger-ui.css">',
+            '<div id="page"></div><script src="/docs/assets/swagger-ui-dist/swagger-ui-bundle.js"></script>'
+            '<script src="/docs/start.js"></script>',
+        )
+
+    @get("/docs/start.js", media_type="text/javascript")
+    async def starter(self) -> str:
+        """What starts Swagger UI; a file of its own, so that the page needs no inline script."""
+        return _STARTER % DOCUMENT
+
+    @get("/redoc", media_type=MediaType.HTML)
+    async def redoc(self) -> Response[str]:
+        """ReDoc."""
+        return _page(
+            "",
+            f'<redoc spec-url="{DOCUMENT}" disable-search="false"></redoc>'
+            '<script src="/docs/assets/redoc/bundles/redoc.standalone.js"></script>',
+        )
+
+
+def assets_router() -> Router:
+    """The scripts and styles of the pages, from the installed package."""
+    spec = find_spec("drf_spectacular_sidecar")
+    assert spec is not None and spec.origin is not None, "a dependency of ours"
+    folder = Path(spec.origin).parent / "static" / "drf_spectacular_sidecar"
+    return create_static_files_router(
+        path="/docs/assets", directories=[folder], include_in_schema=False, cache_control=None
+    )
+
+
+def description(app: Litestar) -> bytes:
+    """The OpenAPI document with what every route has in common; made once."""
+    kept: bytes | None = app.state.get("openapi_document")
+    if kept is None:
+        tree = app.openapi_schema.to_schema()
+        _add_problems(tree)
+        kept = app.state["openapi_document"] = msgspec.json.encode(tree)
+    return kept
+
+
+def _add_problems(tree: dict[str, Any]) -> None:
+    components = tree.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = _problem_schema()
+    components["responses"] = {
+        f"Problem{status}": {
+            "description": sentence,
+            "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, sentence in _PROBLEMS.items()
+    }
+    for path, operations in tree["paths"].items():
+        public = bool(_PUBLIC.match(path))
+        for method, operation in operations.items():
+            if not isinstance(operation, dict):
+                continue
+            if public:
+                operation["security"] = []
+            responses = operation.setdefault("responses", {})
+            for status in _problems_of(path, method, operation, public):
+                responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+
+
+def _problems_of(path: str, method: str, operation: dict[str, Any], public: bool) -> list[int]:
+    if public and "/access/" not in path:
+        return []
+    statuses = [422, 429, 503]
+    if not public:
+        statuses += [401, 403]
+    elif method == "post":
+        statuses += [401, 403, 409]
+    if "{" in path:
+        statuses.append(404)
+    if "requestBody" in operation:
+        statuses += [400, 413, 415]
+    if method in ("put", "patch", "delete"):
+        statuses += [409, 412]
+    elif method == "post" and not public:
+        statuses += [404, 409]
+    return sorted(set(statuses))
+
+
+def _problem_schema() -> dict[str, Any]:
+    text = {"type": "string"}
+    kinds = ["missing", "null", "type", "range", "length", "pattern", "enum", "unknown", "rule"]
+    return {
+        "type": "object",
+        "description": "An error, after RFC 9457.",
+        "required": ["type", "title", "status", "detail", "instance", "requestId"],
+        "properties": {
+            "type": text,
+            "title": text,
+            "status": {"type": "integer"},
+            "detail": text,
+            "instance": text,
+            "requestId": text,
+            "message": text,
+            "details": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["type", "field", "message"],
+                    "properties": {"type": {"type": "string", "enum": kinds}, "field": text, "message": text},
+                },
+            },
+        },
+    }
+
+
+def _page(head: str, body: str) -> Response[str]:
+    return Response(
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>API</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">{head}</head><body>{body}</body></html>',
+        media_type=MediaType.HTML,
+        headers={"Content-Security-Policy": _PAGE_POLICY},
+    )

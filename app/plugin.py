@@ -1,0 +1,123 @@
+"""The one plugin that puts the parts together: routes, dependencies, errors, life span and commands."""
+
+from typing import Any
+
+from advanced_alchemy.extensions.litestar import SQLAlchemyInitPlugin
+from click import Group
+from litestar import Request, Router
+from litestar.config.app import AppConfig
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+from litestar.plugins import CLIPlugin, InitPlugin
+
+from app.db.engine import database_config
+from app.domain.accounts.controllers import ACCOUNTS
+from app.domain.catalogue.controllers import CATALOGUE
+from app.domain.history.controllers import HISTORY
+from app.domain.system.controllers import KeysController, SystemController
+from app.http.answers import Answer, precondition
+from app.http.context import API
+from app.http.fields import Scalar
+from app.http.idempotency import Replay, replay
+from app.http.metrics import count
+from app.http.openapi import ScalarSchemaPlugin, assets_router, openapi_config
+from app.http.parameters import provide_page, refuse_unknown_parameters
+from app.http.problems import handle_exception
+from app.http.session import provide_db_session
+from app.logs import configure_logging, writer
+from app.resources import Resources
+from app.security.guards import principal_of
+from app.security.principal import Principal
+from app.settings import Settings
+
+__all__ = ("IronTrackPlugin",)
+
+
+class IronTrackPlugin(InitPlugin, CLIPlugin):
+    """IronTrack as a plugin of Litestar.
+
+    Attributes:
+        resources: the parts of the worker; usable while the app runs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = SQLAlchemyInitPlugin(database_config(settings))
+        self.resources = Resources(settings, self.database.config[0])  # type: ignore[arg-type]
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Register everything."""
+        configure_logging(self.settings)
+        if count not in writer.observers:
+            writer.observers.append(count)
+        app_config = self.database.on_app_init(app_config)
+        # The session is closed by our own dependency; Advanced Alchemy's hook would look for one before each message.
+        app_config.before_send.clear()
+        app_config.plugins.extend([self.database, ScalarSchemaPlugin()])
+        app_config.lifespan.append(lambda _: self.resources.open())
+        app_config.route_handlers.extend(self._routes())
+        app_config.dependencies.update(self._dependencies())
+        app_config.exception_handlers.update({Exception: handle_exception, Replay: replay})  # type: ignore[dict-item]
+        app_config.before_request = refuse_unknown_parameters
+        app_config.response_class = Answer
+        app_config.type_encoders = {**(app_config.type_encoders or {}), Scalar: _plain}
+        app_config.request_max_body_size = self.settings.limits.max_body_bytes
+        app_config.openapi_config = openapi_config(self.settings)
+        app_config.logging_config = None
+        if origins := self.settings.app.allowed_origins:
+            app_config.cors_config = _cors(list(origins))
+        return app_config
+
+    def on_cli_init(self, cli: Group) -> None:
+        """Add the commands."""
+        # Imported here because only the command line needs them, and every worker would pay for them at its start.
+        from app.cli import register
+
+        register(cli)
+
+    def _routes(self) -> list[Any]:
+        domains = [*ACCOUNTS, *CATALOGUE, *HISTORY]
+        return [
+            SystemController,
+            KeysController,
+            assets_router(),
+            Router(API, route_handlers=[SystemController, KeysController, *domains]),
+        ]
+
+    def _dependencies(self) -> dict[str, Provide]:
+        resources = self.resources
+        parts: dict[str, Any] = {
+            "settings": lambda: resources.settings,
+            "transactions": lambda: resources.transactions,
+            "tokens": lambda: resources.tokens,
+            "passwords": lambda: resources.passwords,
+            "jti": lambda: resources.jti,
+            "throttle": lambda: resources.throttle,
+            "health": lambda: resources.health,
+            "principal": _principal,
+            "page": provide_page,
+        }
+        return {
+            **{name: Provide(part, sync_to_thread=False) for name, part in parts.items()},
+            "precondition": Provide(precondition),
+            "db_session": Provide(provide_db_session),
+        }
+
+
+def _principal(request: Request[Any, Any, Any]) -> Principal:
+    return principal_of(request)
+
+
+def _plain(value: Scalar) -> str | float:
+    return float(value) if isinstance(value, (int, float)) else str(value)
+
+
+def _cors(origins: list[str]) -> CORSConfig:
+    return CORSConfig(
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "X-Request-ID"],
+        expose_headers=["ETag", "Location", "X-Request-ID", "Idempotent-Replayed", "Retry-After"],
+        allow_credentials=True,
+        max_age=600,
+    )

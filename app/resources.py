@@ -1,0 +1,158 @@
+"""What a worker holds for as long as it lives: connections, keys, caches. Made when the app starts, never at import."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self
+from uuid import UUID
+
+import structlog
+from advanced_alchemy.extensions.litestar import SQLAlchemyAsyncConfig
+from valkey.asyncio import Valkey
+
+from app.db.engine import watch
+from app.db.transaction import Transactions
+from app.domain.accounts.services import PrincipalLoader
+from app.domain.system.services import HealthService, sweep
+from app.http.limits import RateLimiter
+from app.security.authenticator import Authenticator
+from app.security.broadcast import Broadcast
+from app.security.invalidations import InvalidationRing
+from app.security.jti import JTIStore
+from app.security.keys import KeyRing
+from app.security.passwords import Passwords
+from app.security.throttle import SignInThrottle
+from app.security.tokens import Tokens
+from app.security.valkey import open_valkey
+from app.settings import Settings, SettingsError
+
+__all__ = ("Resources", "load_keys")
+
+_SWEEP_EVERY = 3600.0
+
+_log = structlog.get_logger("irontrack.resources")
+
+
+def load_keys(settings: Settings) -> KeyRing:
+    """The signing keys that the settings name.
+
+    Raises:
+        SettingsError: there are none, or they can't be used.
+    """
+    try:
+        if settings.security.private_key:
+            return KeyRing.from_json(settings.security.private_key)
+        return KeyRing.load(settings.keys_file)
+    except FileNotFoundError:
+        raise SettingsError(
+            "JWT_PRIVATE_KEY is not set and there is no JWT_KEYS_FILE; `litestar keys generate` makes a key."
+        ) from None
+    except ValueError as error:
+        name = "JWT_PRIVATE_KEY" if settings.security.private_key else "JWT_KEYS_FILE"
+        raise SettingsError(f"{name} can't be used: {error}") from None
+
+
+class Resources:
+    """The parts of one worker.
+
+    Attributes:
+        transactions: begins transactions whose announcements reach every worker.
+        authenticator: tells the caller of a token.
+    """
+
+    settings: Settings
+    valkey: Valkey
+    transactions: Transactions
+    broadcast: Broadcast
+    tokens: Tokens
+    passwords: Passwords
+    jti: JTIStore
+    throttle: SignInThrottle
+    authenticator: Authenticator
+    limiter: RateLimiter
+    health: HealthService
+
+    def __init__(self, settings: Settings, database: SQLAlchemyAsyncConfig) -> None:
+        self.settings = settings
+        self.database = database
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Self]:
+        """Make the parts, and close them at the end.
+
+        Raises:
+            SettingsError: a variable that is needed is missing or can't be used.
+        """
+        settings = self.settings
+        for name, url in (("DATABASE_URL", settings.database.url), ("VALKEY_URL", settings.cache.url)):
+            if not url:
+                raise SettingsError(f"{name} is not set; `litestar up` brings its own servers.")
+        async with AsyncExitStack() as stack:
+            engine = self.database.get_engine()
+            stack.push_async_callback(engine.dispose)
+            watch(engine, settings.database.slow_ms)
+            self.valkey = open_valkey(settings.cache.url)
+            stack.push_async_callback(self.valkey.aclose)
+            ring = InvalidationRing(settings.revocation_file)
+            stack.callback(ring.close)
+            self.broadcast = Broadcast(ring, self.valkey)
+            self.transactions = Transactions(self.database.create_session_maker(), self.publish)
+            self._make_security(ring)
+            stack.callback(self.passwords.close)
+            self.limiter = RateLimiter(self.valkey)
+            self.health = HealthService(settings, self.transactions.sessions, self.valkey)
+            await self.broadcast.start()
+            stack.push_async_callback(self.broadcast.stop)
+            for work in (self._warm_pool(), self._sweep()):
+                stack.push_async_callback(_cancel, asyncio.create_task(work))
+            yield self
+
+    async def publish(self, topics: Collection[UUID]) -> None:
+        """Tell every worker that what it knows of these topics is old."""
+        await self.broadcast.publish(topics)
+        self.authenticator.catch_up()
+
+    def _make_security(self, ring: InvalidationRing) -> None:
+        settings, security = self.settings, self.settings.security
+        self.tokens = Tokens(load_keys(settings), settings.app.public_url)
+        self.passwords = Passwords(
+            memory_kib=security.argon2_memory_kib,
+            time_cost=security.argon2_time_cost,
+            parallelism=security.argon2_parallelism,
+            threads=security.hash_threads,
+            wait=security.hash_wait,
+        )
+        self.jti = JTIStore(self.valkey)
+        self.throttle = SignInThrottle(self.valkey, self.tokens, settings.limits.sign_in)
+        self.authenticator = Authenticator(
+            self.tokens,
+            ring,
+            self.broadcast,
+            PrincipalLoader(self.transactions.sessions),
+            load_keys=lambda: load_keys(settings),
+        )
+
+    async def _warm_pool(self) -> None:
+        """Open the pool's connections before requests need them: each costs some 25 ms of CPU."""
+        engine = self.database.get_engine()
+        with contextlib.suppress(Exception):
+            async with AsyncExitStack() as stack:
+                for _ in range(self.settings.database.pool_size):
+                    await stack.enter_async_context(engine.connect())
+
+    async def _sweep(self) -> None:
+        """Drop what has expired, now and then."""
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY)
+            try:
+                async with self.transactions.begin() as session:
+                    await sweep(session)
+            except Exception:
+                _log.warning("sweeping failed; it is tried again in an hour", exc_info=True)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
