@@ -28,6 +28,7 @@ __all__ = (
     "Scalar",
     "Seconds",
     "decode_hook",
+    "text_of",
 )
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -82,7 +83,12 @@ def decode_hook(kind: type[Any], value: object) -> Any:
     raise NotImplementedError(f"no way to read {kind}")
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """The text that a value is.
+
+    Raises:
+        FieldError: it is none, or holds NUL, which PostgreSQL can't store.
+    """
     if not isinstance(value, str):
         raise FieldError("type", "Expected a text.")
     if "\x00" in value:
@@ -100,7 +106,7 @@ class Line(str, Scalar):
     @classmethod
     def from_wire(cls, value: object) -> Self:
         """Fold, check and measure."""
-        text = _SPACES.sub(" ", unicodedata.normalize("NFC", _text(value))).strip()
+        text = _SPACES.sub(" ", unicodedata.normalize("NFC", text_of(value))).strip()
         if _CONTROL.search(text):
             raise FieldError("pattern", "Control characters are not allowed.")
         if not cls.shortest <= len(text) <= cls.longest:
@@ -131,7 +137,7 @@ class LongText(str, Scalar):
     @classmethod
     def from_wire(cls, value: object) -> Self:
         """Normalise and measure."""
-        text = unicodedata.normalize("NFC", _text(value).replace("\r\n", "\n"))
+        text = unicodedata.normalize("NFC", text_of(value).replace("\r\n", "\n"))
         if len(text) > cls.longest:
             raise FieldError("length", f"Expected at most {cls.longest:,} characters.")
         return cls(text)
@@ -145,7 +151,7 @@ class Email(str, Scalar):
     @classmethod
     def from_wire(cls, value: object) -> Self:
         """Fold the case and check the form."""
-        text = unicodedata.normalize("NFC", _text(value)).strip().lower()
+        text = unicodedata.normalize("NFC", text_of(value)).strip().lower()
         if len(text) > 254:
             raise FieldError("length", "Expected at most 254 characters.")
         if not _EMAIL.fullmatch(text):
