@@ -1,0 +1,76 @@
+# `just` lists what there is to do; each recipe is one command that can be typed as well.
+
+uv := "python3 -m uv"
+
+[private]
+default:
+    @just --list
+
+# install the dependencies, and the hooks that run before each commit
+install:
+    {{ uv }} sync
+    {{ uv }} run pre-commit install
+
+# start everything: PostgreSQL, Valkey and the service
+up *options:
+    {{ uv }} run litestar up {{ options }}
+
+# stop what `up` started
+down:
+    {{ uv }} run litestar down
+
+# start PostgreSQL and Valkey in containers, for those who want them there
+infra-up:
+    docker compose up --detach --wait
+
+# stop them; their data stay
+infra-down:
+    docker compose down
+
+# the service alone, reloading on changes, for DATABASE_URL and VALKEY_URL
+run:
+    {{ uv }} run litestar run --reload
+
+# roles and catalogue
+seed:
+    {{ uv }} run litestar roles create
+    {{ uv }} run litestar catalogue seed
+
+# a new signing key, as a JWK on the standard output
+gen-key:
+    @{{ uv }} run litestar keys generate
+
+# a new migration from what the models say
+migration message:
+    {{ uv }} run litestar database make-migrations --message "{{ message }}"
+
+# bring the code into shape
+fix:
+    {{ uv }} run ruff check --fix .
+    {{ uv }} run ruff format .
+
+# what has to hold before a commit
+lint:
+    {{ uv }} run ruff check .
+    {{ uv }} run ruff format --check .
+    {{ uv }} run mypy
+
+# the tests, or some of them: `just test tests/http -k etag`
+test *options:
+    {{ uv }} run pytest {{ options }}
+
+# what a request costs, compared with a bare handler
+bench *options:
+    {{ uv }} run python -m loadtests.bench {{ options }}
+
+# lifters at work, against a running service
+load host="http://127.0.0.1:8000":
+    {{ uv }} run locust --locustfile loadtests/locustfile.py --host {{ host }}
+
+# the dependencies with their hashes, for installations without uv
+lock:
+    {{ uv }} export --quiet --no-dev --no-header --no-annotate --output-file requirements.lock
+
+# all that the continuous integration does
+ci:
+    .ci/run
