@@ -92,14 +92,15 @@ class KeyRing:
         """Reads the file that `save` wrote.
 
         Raises:
-            KeyRingError: the file can not be read, or what is wrong in it.
+            OSError: the file can not be read.
+            KeyRingError: what is wrong in it.
         """
         try:
             return cls.from_json(path.read_text("utf-8"))
-        except OSError as error:
-            raise KeyRingError(f"{path}: {error.strerror or error}") from error
         except ValueError as error:
-            raise KeyRingError(f"{path}: {error}") from error
+            # The decoder's own message may quote the file, which is a secret.
+            reason = error if isinstance(error, KeyRingError) else "Not UTF-8."
+            raise KeyRingError(f"{path}: {reason}") from None
 
     def save(self, path: Path) -> None:
         """Writes all keys with their private halves as a JWKS, readable by the owner only; a crash leaves the old file.
