@@ -1,0 +1,64 @@
+"""Rows that stand in an order below a parent: order_index is 1 to n, without gaps, and the server's."""
+
+from collections.abc import Sequence
+
+from asyncpg import Connection
+from msgspec import Struct
+
+from app.errors import RuleBroken
+
+
+class OrderedRows(Struct, frozen=True):
+    """The rows of one table below one parent at a time.
+
+    Rows change places through negative values: the unique constraint on parent and order_index is checked row by row.
+    Whoever calls these methods holds the lock of the parent's root, inside a transaction.
+
+    Attributes:
+        table: the table of the rows, with the columns id and order_index.
+        parent: its column that names the parent.
+    """
+
+    table: str
+    parent: str
+
+    async def ids(self, connection: "Connection", parent_id: object) -> list[int]:
+        """The rows of a parent, in their order."""
+        rows = await connection.fetch(
+            f"SELECT id FROM {self.table} WHERE {self.parent} = $1 ORDER BY order_index",  # noqa: S608
+            parent_id,
+        )
+        return [row["id"] for row in rows]
+
+    async def reorder(self, connection: "Connection", parent_id: object, ids: Sequence[int]) -> None:
+        """Put the rows of a parent into the order of these ids.
+
+        Raises:
+            RuleBroken: the ids are not those of all its rows, each once.
+        """
+        if sorted(ids) != sorted(await self.ids(connection, parent_id)):
+            raise RuleBroken.of("ids", "Expected the ids of all of them, each once.")
+        await self._arrange(connection, parent_id, ids)
+
+    async def move_last(self, connection: "Connection", parent_id: object, position: int) -> None:
+        """Move the last row of a parent to a position, counted from 1; beyond the end, it stays the last."""
+        *others, last = await self.ids(connection, parent_id)
+        others.insert(position - 1, last)
+        await self._arrange(connection, parent_id, others)
+
+    async def close_gaps(self, connection: "Connection", parent_id: object) -> None:
+        """Number the rows of a parent anew after some were deleted."""
+        await self._arrange(connection, parent_id, await self.ids(connection, parent_id))
+
+    async def _arrange(self, connection: "Connection", parent_id: object, ids: Sequence[int]) -> None:
+        await connection.execute(
+            f"UPDATE {self.table} AS row SET order_index = -wanted.position "  # noqa: S608
+            "FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (id, position) "
+            f"WHERE row.{self.parent} = $1 AND row.id = wanted.id AND row.order_index <> wanted.position",
+            parent_id,
+            ids,
+        )
+        await connection.execute(
+            f"UPDATE {self.table} SET order_index = -order_index WHERE {self.parent} = $1 AND order_index < 0",  # noqa: S608
+            parent_id,
+        )

@@ -1,0 +1,1 @@
+"""The training history: sessions, their exercises and sets."""

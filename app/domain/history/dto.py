@@ -1,0 +1,258 @@
+"""Training sessions on the wire."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Annotated, ClassVar, Self
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from app.domain.history.models import ExerciseMode, SessionStatus
+from app.errors import RuleBroken
+from app.http.dto import Input
+from app.http.fields import BigRowId, Count, Instant, Kilograms, Kilometres, LongText, Name, RowId, Seconds, UUIDv7
+
+__all__ = (
+    "MAX_CHILDREN",
+    "ExerciseChange",
+    "NewExercise",
+    "NewSession",
+    "NewSet",
+    "Order",
+    "PlannedTargets",
+    "Session",
+    "SessionChange",
+    "SessionEnd",
+    "SessionExercise",
+    "SessionFilters",
+    "SessionSet",
+    "SetChange",
+)
+
+MAX_CHILDREN = 100
+"""Exercises in a session, and sets in each of them."""
+
+
+class PlannedTargets(Struct, rename="camel"):
+    """What the template asked for when the session was started; all null for an exercise that was not planned."""
+
+    order_index: int | None
+    target_weight: float | None
+    sets: int | None
+    reps_min: int | None
+    reps_max: int | None
+    target_time_seconds: int | None
+    target_distance_km: float | None
+    rest_seconds: int | None
+
+
+class SessionSet(Struct, rename="camel"):
+    """One set as it was done.
+
+    Attributes:
+        weight: kilograms.
+    """
+
+    id: int
+    order_index: int
+    weight: float | None
+    reps_completed: int | None
+    time_seconds: int | None
+    distance_km: float | None
+
+
+class SessionExercise(Struct, rename="camel"):
+    """An exercise of a session, with its sets in order.
+
+    Attributes:
+        exercise_id: null for a name alone, and after the exercise was deleted.
+        exercise_name: as it was when the exercise was added.
+    """
+
+    id: int
+    exercise_id: UUID | None
+    exercise_name: str
+    planned_unit_exercise_id: int | None
+    mode: str
+    order_index: int
+    planned: PlannedTargets
+    sets: list[SessionSet]
+
+
+class Session(Struct, rename="camel", kw_only=True):
+    """A training session: what was done, whatever becomes of the templates and exercises later.
+
+    Attributes:
+        local_date: the day of the start in the session's time zone.
+        duration_seconds: real time from start to end, of a completed session.
+    """
+
+    id: UUID
+    status: str
+    training_plan_id: UUID | None
+    training_unit_id: UUID | None
+    plan_unit_id: int | None
+    plan_name: str | None
+    unit_name: str | None
+    day_number: int | None
+    start_time: datetime
+    end_time: datetime | None
+    user_timezone: str
+    local_date: date
+    duration_seconds: int | None
+    notes: str | None
+    client_revision: int | None
+    exercises: list[SessionExercise]
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewSession(Input):
+    """A session to begin.
+
+    Attributes:
+        id: made by the client, so that it can be sent again; else made here.
+        user_timezone: the user's own when absent.
+        start_time: now when absent; at most 24 hours ahead.
+    """
+
+    id: UUIDv7 | None = None
+    training_plan_id: UUID | None = None
+    training_unit_id: UUID | None = None
+    plan_unit_id: RowId | None = None
+    user_timezone: Name | None = None
+    start_time: Instant | None = None
+    notes: LongText | None = None
+
+    def __post_init__(self) -> None:
+        if self.training_plan_id and not (self.training_unit_id or self.plan_unit_id):
+            raise RuleBroken.of("body", "A session from a plan needs a trainingUnitId or a planUnitId of it.")
+
+
+class SessionChange(Input):
+    """Changes of a session of any status. Its status changes through complete and abort alone."""
+
+    read_only: ClassVar[frozenset[str]] = frozenset(
+        {
+            "id",
+            "status",
+            "trainingPlanId",
+            "trainingUnitId",
+            "planUnitId",
+            "planName",
+            "unitName",
+            "dayNumber",
+            "localDate",
+            "durationSeconds",
+            "clientRevision",
+            "createdAt",
+            "updatedAt",
+        }
+    )
+
+    start_time: Instant | UnsetType = UNSET
+    end_time: Instant | UnsetType | None = UNSET
+    user_timezone: Name | UnsetType = UNSET
+    notes: LongText | UnsetType | None = UNSET
+
+
+class SessionEnd(Input):
+    """When a session was completed; now when absent."""
+
+    end_time: Instant | None = None
+
+
+class NewExercise(Input):
+    """An exercise to add: one of the catalogue, or a name alone.
+
+    Attributes:
+        exercise_name: of an exercise that is not in the catalogue; with an exerciseId, that one's name is taken.
+        mode: the exercise's default mode when absent; reps for a name alone.
+        position: from 1; at the end when absent or beyond it.
+    """
+
+    exercise_id: UUID | None = None
+    exercise_name: Name | None = None
+    mode: ExerciseMode | None = None
+    position: Annotated[int, Meta(ge=1, le=MAX_CHILDREN)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.exercise_id is None and self.exercise_name is None:
+            raise RuleBroken.of("body", "An exerciseId or an exerciseName is required.", "missing")
+
+
+class ExerciseChange(Input):
+    """Changes of an exercise of a session.
+
+    Attributes:
+        exercise_id: another one brings its own name, unless a name is sent too; null keeps the name alone.
+        mode: may change while there are no sets.
+    """
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"id", "orderIndex", "planned", "plannedUnitExerciseId"})
+
+    exercise_id: UUID | UnsetType | None = UNSET
+    exercise_name: Name | UnsetType = UNSET
+    mode: ExerciseMode | UnsetType = UNSET
+
+
+class NewSet(Input):
+    """A set to add. Only the metric of the exercise's mode is allowed; a weight is allowed in every mode."""
+
+    weight: Kilograms | None = None
+    reps_completed: Count | None = None
+    time_seconds: Seconds | None = None
+    distance_km: Kilometres | None = None
+
+
+class SetChange(Input):
+    """Changes of a set; null clears."""
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"id", "orderIndex"})
+
+    weight: Kilograms | UnsetType | None = UNSET
+    reps_completed: Count | UnsetType | None = UNSET
+    time_seconds: Seconds | UnsetType | None = UNSET
+    distance_km: Kilometres | UnsetType | None = UNSET
+
+
+class Order(Input):
+    """The ids of all children in their new order, each once."""
+
+    ids: Annotated[list[BigRowId], Meta(max_length=MAX_CHILDREN)]
+
+
+class SessionFilters(Struct, frozen=True):
+    """Which sessions a list shows; repeated values of one filter are OR.
+
+    Attributes:
+        since: the first local date.
+        until: the last local date.
+    """
+
+    since: date | None = None
+    until: date | None = None
+    status: tuple[SessionStatus, ...] = ()
+    training_plan_id: tuple[UUID, ...] = ()
+    training_unit_id: tuple[UUID, ...] = ()
+    exercise_id: tuple[UUID, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        since: date | None,
+        until: date | None,
+        status: Iterable[SessionStatus] | None,
+        training_plan_id: Iterable[UUID] | None,
+        training_unit_id: Iterable[UUID] | None,
+        exercise_id: Iterable[UUID] | None,
+    ) -> Self:
+        """The filters of a query, each value once and sorted, so that a cursor fits however they are written."""
+        return cls(
+            since,
+            until,
+            tuple(sorted(set(status or ()))),
+            tuple(sorted(set(training_plan_id or ()))),
+            tuple(sorted(set(training_unit_id or ()))),
+            tuple(sorted(set(exercise_id or ()))),
+        )
