@@ -183,6 +183,17 @@ def _plain(kind: Any) -> Any:
     return kind
 
 
+def _fitting(value: Any, kind: Any) -> Any:
+    """The member of a union that an object or an array is meant to be, so that what is broken in it is named."""
+    plain = _plain(kind)
+    if get_origin(plain) in (Union, UnionType):
+        for part in map(_plain, get_args(plain)):
+            is_struct = isinstance(part, type) and issubclass(part, Struct)
+            if (isinstance(value, dict) and is_struct) or (isinstance(value, list) and _item_kind(part) is not None):
+                return part
+    return plain
+
+
 def _item_kind(kind: Any) -> Any:
     bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     return get_args(bare)[0] if get_origin(bare) in (list, tuple, set, frozenset) and get_args(bare) else None
@@ -198,7 +209,7 @@ def _broken_fields(tree: Any, kind: Any) -> list[BrokenField]:
 
 
 def _walk(value: Any, kind: Any, path: str) -> Iterator[BrokenField]:
-    plain = _plain(kind)
+    plain = _fitting(value, kind)
     if isinstance(value, dict) and isinstance(plain, type) and issubclass(plain, Struct):
         yield from _walk_struct(value, plain, path)
         return
