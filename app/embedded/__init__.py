@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey for those who have neither: their programs come with the installation, a folder has the data."""
+"""PostgreSQL and Valkey for those who have neither: the programs come with the installation, a folder has the data."""
 
 from app.embedded.binaries import NotEmbeddable
 from app.embedded.folder import Busy, DataFolder, FolderError

@@ -5,7 +5,6 @@ root, the other always opens a TCP port and switches persistence off.
 """
 
 import platform
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,8 +33,6 @@ def valkey_program() -> Path:
 
 
 def _program(server: str, variable: str, package: str, path: str) -> Path:
-    if sys.platform != "linux":
-        raise NotEmbeddable(f"{server} can be embedded on Linux only: set {variable} to one that runs elsewhere.")
     spec = find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         if (program := Path(folder, path)).is_file():

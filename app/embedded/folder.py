@@ -11,6 +11,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 _SOCKET_PATH_BYTES = 107
 _LONGEST_SOCKET_NAME = ".s.PGSQL.5432"
@@ -22,11 +23,21 @@ class FolderError(Exception):
     """The data folder can't be used. The message is one line that says why."""
 
 
+class Owner(NamedTuple):
+    """The process that owns a data folder."""
+
+    pid: int
+    command: str
+
+    def __str__(self) -> str:
+        return f"`{self.command}` (process {self.pid})"
+
+
 class Busy(FolderError):
     """Another process owns the data folder."""
 
-    def __init__(self, folder: Path, owner: str) -> None:
-        super().__init__(f"The data folder {folder} is in use by {owner or 'another process'}.")
+    def __init__(self, folder: Path, owner: Owner) -> None:
+        super().__init__(f"The data folder {folder} is in use by {owner}.")
         self.owner = owner
 
 
@@ -39,7 +50,7 @@ class DataFolder:
 
     _CONTENT = (
         *("postgres", "postgres.new", "postgres.password", "valkey", "valkey.password", "keys.json"),
-        *("run", "logs", "borrowers", "lock"),
+        *("run", "logs", "metrics", "state.json", "borrowers", "lock"),
     )
 
     def __init__(self, path: Path) -> None:
@@ -47,6 +58,7 @@ class DataFolder:
         self.lock_file = self.path / "lock"
         self.borrowers_file = self.path / "borrowers"
         self.keys_file = self.path / "keys.json"
+        self.state_file = self.path / "state.json"
         self.logs = self.path / "logs"
 
     def prepare(self) -> None:
@@ -67,11 +79,11 @@ class DataFolder:
             raise FolderError(f"The data folder {self.path} can't be used: {error.strerror}.") from None
 
     @contextlib.contextmanager
-    def owned(self, owner: str) -> Iterator[None]:
+    def owned(self, command: str) -> Iterator[None]:
         """Own the folder: only the owner starts servers in it. The kernel ends this when we die.
 
         Args:
-            owner: how others name us, such as ``litestar up``.
+            command: how others name us, such as ``litestar up``.
 
         Raises:
             Busy: another process owns it.
@@ -85,31 +97,33 @@ class DataFolder:
             except BlockingIOError:
                 raise Busy(self.path, self._read_owner()) from None
             os.truncate(descriptor, 0)
-            os.pwrite(descriptor, f"{owner} (process {os.getpid()})\n".encode(), 0)
+            os.pwrite(descriptor, f"{os.getpid()} {command}\n".encode(), 0)
             yield
         finally:
             os.close(descriptor)
 
-    def owner(self) -> str:
-        """Who owns the folder now, such as ``litestar up (process 4711)``; empty when nobody does."""
+    def owner(self) -> Owner | None:
+        """Who owns the folder now; None when nobody does."""
         try:
             descriptor = os.open(self.lock_file, os.O_RDWR)
         except OSError:
-            return ""
+            return None
         try:
             # A shared lock that can't be had says that somebody has the exclusive one.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return self._read_owner() or "another process"
+            return self._read_owner()
         finally:
             os.close(descriptor)
-        return ""
+        return None
 
-    def _read_owner(self) -> str:
+    def _read_owner(self) -> Owner:
         try:
-            return self.lock_file.read_text().strip()
-        except OSError:
-            return ""
+            pid, _, command = self.lock_file.read_text().strip().partition(" ")
+            return Owner(int(pid), command)
+        except (OSError, ValueError):
+            # It has the lock and is about to write who it is.
+            return Owner(0, "another command")
 
     def erase(self) -> None:
         """Delete all that we ever put into the folder, and the folder when nothing else is in it."""
@@ -147,7 +161,7 @@ def socket_folder(data: Path) -> Path:
 def _short_socket_folder(data: Path) -> Path:
     temporary = tempfile.gettempdir()
     if len(temporary) > 40 or not _PLAIN_PATH.fullmatch(temporary):
-        temporary = "/tmp"
+        temporary = "/tmp"  # noqa: S108 (the folder is made with mode 0700 and its owner is checked)
     return Path(temporary, f"irontrack-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}")
 
 

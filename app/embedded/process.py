@@ -79,7 +79,9 @@ def unprivileged() -> tuple[tuple[str, ...], int]:
 
 
 def mortal(command: Sequence[str], death: signal.Signals, prefix: Sequence[str] = ()) -> list[str]:
-    """The command line that makes a program get a signal when the process that starts it dies."""
+    """The command line that makes a program get a signal when the process that starts it dies; on Linux only."""
+    if sys.platform != "linux":
+        return list(command)
     return [*prefix, "setpriv", "--pdeathsig", death.name.removeprefix("SIG"), "--", *command]
 
 
@@ -141,6 +143,7 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """Its process id, which is its group's as well."""
         return self._process.pid
 
     @property
@@ -158,16 +161,12 @@ class Child:
         """Wait until it has ended; the exit code."""
         if (code := self._process.poll()) is not None:
             return code
-        descriptor = os.pidfd_open(self.pid)
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-        loop.add_reader(descriptor, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
-        return self._process.wait()
+        if sys.platform == "linux":
+            await _readable(os.pidfd_open(self.pid))
+        while True:
+            if (code := self._process.poll()) is not None:
+                return code
+            await asyncio.sleep(0.05)
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, if it still runs."""
@@ -192,6 +191,18 @@ class Child:
                 continue
         self.send_group(signal.SIGKILL)
         await self.wait()
+
+
+async def _readable(descriptor: int) -> None:
+    """Wait until something can be read; closes the descriptor."""
+    loop = asyncio.get_running_loop()
+    event = asyncio.Event()
+    loop.add_reader(descriptor, event.set)
+    try:
+        await event.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 def processes_in(folder: Path, program: str) -> list[int]:

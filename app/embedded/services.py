@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from app.embedded.binaries import NotEmbeddable
 from app.embedded.folder import Busy, DataFolder, FolderError
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
@@ -21,8 +23,16 @@ _PATIENCE: Final = 15.0
 
 
 def embedded_servers(folder: DataFolder, environment: Mapping[str, str]) -> dict[str, Server]:
-    """The servers to embed, by the variable that would have named another: those whose variable isn't set."""
-    return {name: server(folder.path) for name, server in _URLS.items() if not environment.get(name)}
+    """The servers to embed, by the variable that would have named another: those whose variable isn't set.
+
+    Raises:
+        NotEmbeddable: this isn't Linux.
+    """
+    wanted = {name: server for name, server in _URLS.items() if not environment.get(name)}
+    if wanted and sys.platform != "linux":
+        names, variables = (" and ".join(parts) for parts in ((server.name for server in wanted.values()), wanted))
+        raise NotEmbeddable(f"{names} can be embedded on Linux only: set {variables} to what runs elsewhere.")
+    return {name: server(folder.path) for name, server in wanted.items()}
 
 
 def signing_keys(folder: DataFolder, environment: Mapping[str, str]) -> dict[str, str]:

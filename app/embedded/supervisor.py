@@ -1,0 +1,321 @@
+"""One process that starts PostgreSQL, Valkey and Granian, watches them, and ends them."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from app.embedded.folder import DataFolder
+from app.embedded.listener import Address, answers
+from app.embedded.process import Child, StartFailed, die_with_parent
+from app.embedded.services import Server, embedded_servers, signing_keys
+
+Say = Callable[[str], None]
+Prepare = Callable[[Mapping[str, str]], None]
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_GRACE: Final = 2
+_RESTARTS: Final = 5
+_RESTARTS_WITHIN: Final = 60.0
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What runs, written into the data folder for `litestar status`. True for as long as somebody owns the folder."""
+
+    pid: int
+    address: Address
+    workers: int
+    servers: dict[str, str]
+    """PostgreSQL and Valkey: ``embedded`` or ``external``."""
+
+
+class Service(Protocol):
+    """What the supervisor watches."""
+
+    name: str
+    child: Child | None
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+
+    async def stop(self) -> None:
+        """End it."""
+
+
+class Granian:
+    """Granian on a listening socket that the supervisor holds."""
+
+    name = "Granian"
+
+    def __init__(self, listener: socket.socket, address: Address, workers: int, environment: Mapping[str, str]) -> None:
+        self.child: Child | None = None
+        self._listener = listener
+        self._address = address
+        self._workers = workers
+        self._environment = environment
+        self._gate = -1
+
+    def load(self) -> None:
+        """Start it: it loads the application and waits for `serve`, which takes a second or two."""
+        self._close_gate()
+        gate, self._gate = os.pipe()
+        command = [
+            sys.executable,
+            "-m",
+            "app.embedded.granian",
+            "--fd",
+            str(self._listener.fileno()),
+            "--gate",
+            str(gate),
+        ]
+        command += ["--workers", str(self._workers), "--workers-kill-timeout", str(_GRACE)]
+        try:
+            self.child = Child.start(
+                self.name,
+                [*command, "--uds"] if self._address.uds else command,
+                death=signal.SIGKILL,
+                environment=self._environment,
+                descriptors=(self._listener.fileno(), gate),
+            )
+        finally:
+            os.close(gate)
+
+    async def serve(self, within: float = 60.0) -> None:
+        """Let it serve, and wait until it answers.
+
+        Raises:
+            StartFailed: it ended or took too long.
+        """
+        # When it's dead already, the loop below says so.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._gate, b"\n")
+        limit = time.monotonic() + within
+        while not await answers(self._address):
+            if self.child is None or self.child.exit_code is not None:
+                ending = self.child.ending if self.child else "is not there"
+                raise StartFailed(f"Granian {ending} while it started; its messages are above.")
+            if time.monotonic() > limit:
+                raise StartFailed(f"The service did not answer within {within:.0f} s.")
+            await asyncio.sleep(0.02)
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.load()
+        await self.serve()
+
+    async def stop(self) -> None:
+        """End it once the requests in flight are answered, which have `_GRACE` seconds."""
+        self._close_gate()
+        if self.child is None:
+            return
+        # A worker that was just being started loses a signal, so it's sent again, to all of them.
+        self.child.send(signal.SIGTERM)
+        for _ in range(3):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE / 3):
+                    await self.child.wait()
+                    break
+            self.child.send_group(signal.SIGTERM)
+        await self.child.stop([(signal.SIGTERM, 0.3)])
+
+    def _close_gate(self) -> None:
+        if self._gate >= 0:
+            os.close(self._gate)
+            self._gate = -1
+
+
+class Supervisor:
+    """Runs the service until a signal comes, or until something ends that can't be started again."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        listener: socket.socket,
+        address: Address,
+        workers: int,
+        *,
+        prepare: Prepare,
+        say: Say,
+        environment: Mapping[str, str],
+    ) -> None:
+        """
+        Args:
+            folder: the data folder, which we own.
+            listener: the listening socket.
+            address: where it listens.
+            workers: of Granian.
+            prepare: brings the database up to date; runs in a forked process, gets the environment of the service.
+            say: tells the person at the terminal.
+            environment: which decides what is embedded.
+        """
+        self._folder = folder
+        self._address = address
+        self._workers = workers
+        self._prepare = prepare
+        self._say = say
+        self._servers = embedded_servers(folder, environment)
+        self.environment = {**environment, **self._variables(environment)}
+        self._granian = Granian(listener, address, workers, self.environment)
+        self._preparing: BaseProcess | None = None
+        self._restarts: deque[float] = deque(maxlen=_RESTARTS)
+        self._stopping = False
+
+    def _variables(self, environment: Mapping[str, str]) -> dict[str, str]:
+        metrics = self._folder.path / "metrics"
+        shutil.rmtree(metrics, ignore_errors=True)
+        metrics.mkdir(mode=0o700)
+        found = {name: server.url for name, server in self._servers.items()}
+        found |= signing_keys(self._folder, environment)
+        found |= {
+            "IRONTRACK_DATA": str(self._folder.path),
+            "METRICS_FOLDER": str(metrics),
+            "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        }
+        if not self._address.uds:
+            found["PUBLIC_URL"] = environment.get("PUBLIC_URL") or self._address.url
+        found["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
+        return found
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Run the service. Returns after a signal.
+
+        Args:
+            ready: called once the service answers.
+
+        Raises:
+            StartFailed: a part didn't start, or ended too often.
+        """
+        loop = asyncio.get_running_loop()
+        life = loop.create_task(self._live(ready))
+        launcher = _launcher()
+        if launcher is not None:
+            loop.add_reader(launcher, self._end, life)
+        for number in _SIGNALS:
+            # Who was told to ignore SIGHUP (nohup) outlives its terminal.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._end, life)
+        try:
+            await life
+        except asyncio.CancelledError:
+            self._say("Stopping.")
+        finally:
+            self._stopping = True
+            await self._stop()
+
+    def _end(self, life: asyncio.Task[None]) -> None:
+        # Whatever comes while we are stopping already: a second signal changes nothing.
+        if not self._stopping:
+            self._stopping = True
+            life.cancel()
+
+    async def _live(self, ready: Callable[[], None]) -> None:
+        self._granian.load()
+        await _together(*(self._start(server) for server in self._servers.values()))
+        await self._bring_up_to_date()
+        await self._granian.serve()
+        self._write_state()
+        ready()
+        await _together(*(self._keep(service) for service in (*self._servers.values(), self._granian)))
+
+    async def _start(self, server: Server) -> None:
+        await server.start()
+        self._say(f"{server.name} runs.")
+
+    async def _bring_up_to_date(self) -> None:
+        """In a forked process, which has loaded everything already and can be ended at any time."""
+        self._preparing = multiprocessing.get_context("fork").Process(
+            target=_in_child, args=(self._prepare, self.environment, os.getpid())
+        )
+        self._preparing.start()
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        loop.add_reader(self._preparing.sentinel, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(self._preparing.sentinel)
+        self._preparing.join()
+        if code := self._preparing.exitcode:
+            raise StartFailed(f"The database could not be prepared (exit code {code}).")
+
+    async def _keep(self, service: Service) -> None:
+        while service.child is not None:
+            await service.child.wait()
+            self._say(f"{service.name} {service.child.ending}; starting it again.")
+            now = time.monotonic()
+            if len(self._restarts) == _RESTARTS and now - self._restarts[0] < _RESTARTS_WITHIN:
+                raise StartFailed(f"{service.name} {service.child.ending}, after {_RESTARTS} restarts within a minute.")
+            self._restarts.append(now)
+            await service.stop()
+            await service.start()
+            self._say(f"{service.name} runs again.")
+
+    async def _stop(self) -> None:
+        if self._preparing is not None and self._preparing.is_alive():
+            self._preparing.kill()
+            self._preparing.join()
+        await self._granian.stop()
+        await _together(*(server.stop() for server in self._servers.values()))
+        self._folder.state_file.unlink(missing_ok=True)
+
+    def _write_state(self) -> None:
+        servers = {
+            "postgresql": "embedded" if "DATABASE_URL" in self._servers else "external",
+            "valkey": "embedded" if "VALKEY_URL" in self._servers else "external",
+        }
+        state = Running(os.getpid(), self._address, self._workers, servers)
+        draft = self._folder.state_file.with_suffix(".new")
+        draft.write_bytes(msgspec.json.encode(state))
+        draft.replace(self._folder.state_file)
+
+
+def _launcher() -> int | None:
+    """A descriptor that tells when `uv run` dies, which started us and waits for us; killed, it would leave us behind.
+
+    Not so for a shell, whose end a service started in its background is meant to survive.
+    """
+    if sys.platform != "linux":
+        return None
+    parent = os.getppid()
+    try:
+        descriptor = os.pidfd_open(parent)
+        if Path(f"/proc/{parent}/comm").read_text().strip() == "uv":
+            return descriptor
+        os.close(descriptor)
+    except OSError:
+        return None
+    return None
+
+
+def _in_child(prepare: Prepare, environment: Mapping[str, str], parent: int) -> None:
+    """What a forked process does: first of all forget the event loop's signals, and die with the supervisor."""
+    signal.set_wakeup_fd(-1)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    os.setsid()
+    die_with_parent(signal.SIGKILL, parent)
+    os.environ.update(environment)
+    prepare(environment)
+
+
+async def _together(*steps: Coroutine[None, None, None]) -> None:
+    """Do all at the same time; the first failure ends the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(step)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
