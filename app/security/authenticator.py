@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.errors import Unavailable
 from app.security.broadcast import Broadcast
 from app.security.invalidations import EVERYTHING, SIGNING_KEYS, InvalidationRing, Topics
-from app.security.keys import KeyRing, KeyRingError
+from app.security.keys import KeyRing
 from app.security.principal import Principal
 from app.security.tokens import InvalidToken, Tokens
 
@@ -230,5 +230,6 @@ class Authenticator:
             return
         try:
             self._tokens.keys = self._load_keys()
-        except KeyRingError as error:
-            log.warning("signing keys not read again", error=str(error))
+        except Exception:
+            # The keys in use stay: half an answer to a broken file is better than none to anybody.
+            log.exception("signing keys not read again")
