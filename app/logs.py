@@ -14,9 +14,11 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from app.settings import Settings
 
@@ -46,7 +48,23 @@ class AccessRecord(NamedTuple):
     route: str
     status: int
     seconds: float
-    user_id: str
+    user_id: UUID | None
+    address: str
+
+
+class _AccessLine(Struct):
+    """An access record as it is written."""
+
+    timestamp: datetime
+    level: str
+    event: str
+    request_id: str
+    method: str
+    path: str
+    route: str
+    status: int
+    duration_ms: float
+    user_id: UUID | None
     address: str
 
 
@@ -125,7 +143,8 @@ class LogWriter:
             self._file.emit(logging.LogRecord("", 0, "", 0, text.decode("utf-8", "replace").rstrip("\n"), None, None))
 
 
-writer = LogWriter()
+
+_encode = msgspec.json.Encoder().encode
 
 
 def _moment(time: float) -> str:
@@ -134,20 +153,12 @@ def _moment(time: float) -> str:
 
 def render_access_json(record: AccessRecord) -> bytes:
     """A request as one JSON line."""
-    return msgspec.json.encode(
-        {
-            "timestamp": _moment(record.time),
-            "level": "info",
-            "event": "request",
-            "request_id": record.request_id,
-            "method": record.method,
-            "path": record.path,
-            "route": record.route,
-            "status": record.status,
-            "duration_ms": round(record.seconds * 1000, 2),
-            "user_id": record.user_id or None,
-            "address": record.address,
-        }
+    time, identity, method, path, route, status, seconds, user_id, address = record
+    moment, milliseconds = datetime.fromtimestamp(time, UTC), round(seconds * 1000, 2)
+    return _encode(
+        _AccessLine(
+            moment, "info", "request", identity, method, path, route, status, milliseconds, user_id, address
+        )
     )
 
 
@@ -158,6 +169,9 @@ def render_access_console(record: AccessRecord) -> bytes:
         f"{_moment(record.time)} \x1b[{colour}m{record.status}\x1b[0m {record.method} {record.path} "
         f"{record.seconds * 1000:.1f} ms {record.request_id}"
     ).encode()
+
+
+writer = LogWriter()
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

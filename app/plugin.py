@@ -71,7 +71,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
     def on_cli_init(self, cli: Group) -> None:
         """Add the commands."""
         # Imported here because only the command line needs them, and every worker would pay for them at its start.
-        from app.cli import register
+        from app.cli.commands import register
 
         register(cli)
 

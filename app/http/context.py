@@ -6,8 +6,8 @@ carries, and hands a record of it to the log and the metrics. It sees also what 
 
 import asyncio
 import re
-import secrets
 from ipaddress import ip_address
+from random import getrandbits
 from time import perf_counter, time
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ _SIGN_IN_PATHS = frozenset({f"{API}/access/signin", f"{API}/access/signup"})
 _ADDRESS_PATHS = frozenset({f"{API}/access/refresh-jwt"})
 _SYSTEM = frozenset({"/ping", "/health", "/health/live", "/health/ready", "/metrics", "/.well-known/jwks.json"})
 _FREE_PATHS = _SYSTEM | {API + path for path in _SYSTEM} | {f"{API}/openapi.json", "/docs", "/redoc"}
+_PAGES = frozenset({"/docs", "/redoc"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _WANTED = frozenset(
     {b"authorization", b"cookie", b"origin", b"sec-fetch-site", b"x-real-ip", b"x-request-id"}
@@ -97,10 +98,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            headers = [*message["headers"], *self.extra]
-            if not any(name == b"content-security-policy" for name, _ in headers):
-                headers.append(_CONTENT_POLICY)
-            message["headers"] = headers
+            message["headers"] = [*message["headers"], *self.extra]
         elif self._head:
             message = {**message, "body": b""}  # type: ignore[misc]
         await self._send(message)
@@ -145,10 +143,12 @@ class RequestContext:
         scope["client_address"] = address  # type: ignore[typeddict-unknown-key]
         scope["user"] = None
         exchange = Exchange(self, scope, send)
-        exchange.extra.extend(self._always)
-        exchange.extra.append((b"x-request-id", identity.encode()))
         method: str = scope["method"]
         path = scope["path"]
+        exchange.extra += self._always
+        exchange.extra.append((b"x-request-id", identity.encode()))
+        if path not in _PAGES:
+            exchange.extra.append(_CONTENT_POLICY)
         try:
             if path not in _FREE_PATHS:
                 await self._admit(scope, headers, address, exchange)
@@ -170,7 +170,7 @@ class RequestContext:
                     scope.get("path_template", ""),
                     exchange.status,
                     perf_counter() - began,
-                    str(user.user_id) if user else "",
+                    user.user_id if user else None,
                     address,
                 )
             )
@@ -266,7 +266,7 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
     sent = headers.get(b"x-request-id")
     if sent is not None and _SANE_ID.fullmatch(sent):
         return sent.decode("ascii")
-    return secrets.token_hex(16)
+    return f"{getrandbits(128):032x}"
 
 
 def _token(headers: dict[bytes, bytes]) -> str | None:
