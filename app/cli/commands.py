@@ -1,0 +1,18 @@
+"""All commands, so that one place adds them to `litestar`."""
+
+import click
+
+from app.cli.catalogue import catalogue_group
+from app.cli.database import database_group
+from app.cli.keys import keys_group
+from app.cli.roles import roles_group
+from app.cli.service import down, reset, status, up
+from app.cli.users import users_group
+
+__all__ = ("register",)
+
+
+def register(cli: click.Group) -> None:
+    """Add our commands to those of Litestar."""
+    for command in (up, down, status, reset, users_group, roles_group, catalogue_group, keys_group, database_group):
+        cli.add_command(command)

@@ -1,0 +1,35 @@
+"""`litestar database …`: Advanced Alchemy's commands, on the service's own PostgreSQL."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from advanced_alchemy.cli import add_migration_commands
+from advanced_alchemy.extensions.litestar import SQLAlchemyInitPlugin
+from litestar.cli._utils import LitestarGroup
+
+from app.cli.running import running
+
+__all__ = ("database_group",)
+
+
+class DatabaseGroup(LitestarGroup):
+    """Finds PostgreSQL, or starts it, before one of its commands runs."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command on the database of the data folder, or the one that DATABASE_URL names."""
+        if ctx.obj is None or {"--help", "-h"} & {*ctx.args, *ctx.protected_args}:
+            return super().invoke(ctx)
+        data = Path(os.environ.get("IRONTRACK_DATA", ".irontrack"))
+        with running(data, "litestar database") as settings:
+            environment = ctx.obj
+            configs = environment.app.plugins.get(SQLAlchemyInitPlugin).config
+            for config in configs:
+                config.connection_string = settings.sqlalchemy_url
+            ctx.obj = {"app": environment, "configs": configs}
+            return super().invoke(ctx)
+
+
+database_group = DatabaseGroup(name="database", help="Manage the schema: upgrade, downgrade, check, make-migrations, …")
+add_migration_commands(database_group)
