@@ -135,8 +135,10 @@ class InvalidationRing:
         slots = _slots_of(descriptor)
         self._slots = slots or self._wanted_slots
         size = _HEADER_BYTES + _TOPIC_BYTES * self._slots
-        if os.fstat(descriptor).st_size < size:
-            os.ftruncate(descriptor, size)
+        missing = size - os.fstat(descriptor).st_size
+        if missing > 0:
+            # Real zeros: in a file with holes, a full disk would kill whoever writes to the memory later.
+            os.pwrite(descriptor, bytes(missing), size - missing)
         self._map = mmap.mmap(descriptor, size)
         whole = memoryview(self._map)
         self._words = whole[:_HEADER_BYTES].cast("Q")

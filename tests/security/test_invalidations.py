@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.security.invalidations import EVERYBODY, EVERYTHING, InvalidationRing
@@ -66,6 +66,7 @@ class TestCatchUp:
             ring.publish([uuid4(), EVERYBODY])
             assert ring.catch_up() is EVERYTHING
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(0, 20), max_size=12))
     def test_never_misses_anything(self, tmp_path_factory: pytest.TempPathFactory, batches: list[int]) -> None:
         slots = 8

@@ -7,7 +7,7 @@ from typing import Self
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import Unavailable
@@ -18,7 +18,7 @@ GOOD = "Str0ng&Heavy"
 
 @pytest.fixture
 def passwords() -> Iterator[Passwords]:
-    cheap = Passwords(memory_kib=64, time_cost=1, threads=1, wait=0.05)
+    cheap = Passwords(memory_kib=64, time_cost=1, threads=1, wait=0.3)
     yield cheap
     cheap.close()
 
@@ -82,11 +82,13 @@ class TestRules:
         assert len(decomposed) > MAX_LENGTH
         assert password_problems(decomposed) == []
 
+    @settings(deadline=None)
     @given(st.text(max_size=140))
     def test_both_forms_are_judged_alike(self, password: str) -> None:
         forms = [unicodedata.normalize(form, password) for form in ("NFC", "NFD")]
         assert password_problems(forms[0]) == password_problems(forms[1])
 
+    @settings(deadline=None)
     @given(st.text(min_size=4, max_size=100))
     def test_any_characters_are_allowed(self, middle: str) -> None:
         assert password_problems("aA1!" + unicodedata.normalize("NFC", middle) + "1234") == []
@@ -138,7 +140,7 @@ class TestHash:
             assert not await passwords.verify("x" * 1_000_000, stored)
             with pytest.raises(ValueError, match="too long"):
                 await passwords.hash("x" * 1_000_000)
-            assert time.perf_counter() - begin < 0.05
+            assert time.perf_counter() - begin < 0.3
 
     async def test_an_unknown_account_costs_exactly_one_verification(
         self, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
@@ -168,7 +170,7 @@ class TestSlots:
         async with Held(passwords):
             begin = time.perf_counter()
             await asyncio.sleep(0)
-            assert time.perf_counter() - begin < 0.05
+            assert time.perf_counter() - begin < 0.3
 
     async def test_a_cancelled_wait_takes_no_slot(self, passwords: Passwords) -> None:
         async with Held(passwords):

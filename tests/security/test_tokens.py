@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey
@@ -286,12 +286,13 @@ class TestForged:
         for _ in range(100):
             with pytest.raises(InvalidToken):
                 tokens.verify_access(token)
-        assert time.perf_counter() - begin < 0.1
+        assert time.perf_counter() - begin < 0.5
 
     def test_ours_fit_well_within_the_bound(self, keys: KeyRing) -> None:
         tokens = Tokens(keys, "https://" + "x" * 253)
         assert len(tokens.issue_access(USER, SESSION, JTI)) < MAX_TOKEN_LENGTH / 2
 
+    @settings(deadline=None)
     @given(st.integers(0, 10_000), st.integers(1, 255))
     def test_any_changed_character(self, position: int, change: int) -> None:
         keys = KeyRing.from_json('{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}')
@@ -302,6 +303,7 @@ class TestForged:
         with pytest.raises(InvalidToken):
             tokens.verify_access(forged)
 
+    @settings(deadline=None)
     @given(st.text(max_size=200))
     def test_any_text(self, text: str) -> None:
         with pytest.raises(InvalidToken):
