@@ -18,13 +18,13 @@ from app.domain.history.dto import (
     NewSession,
     NewSet,
     Order,
-    Session,
     SessionChange,
     SessionEnd,
     SessionExercise,
     SessionFilters,
     SessionSet,
     SetChange,
+    TrainingSession,
 )
 from app.domain.history.guards import OWN_HISTORY
 from app.domain.history.models import SessionStatus
@@ -82,7 +82,7 @@ class SessionController(Controller):
         data: JSONBody[NewSession],
         training_sessions: NamedDependency[SessionService],
         principal: NamedDependency[Principal],
-    ) -> Answer[Session]:
+    ) -> Answer[TrainingSession]:
         """Starts a freestyle session. With an id that is there already: 200, and what is stored."""
         started = await training_sessions.start(data, principal)
         location = f"/api/v1/training-sessions/{started.session.document.id}"
@@ -101,7 +101,7 @@ class SessionController(Controller):
         training_plan_id: PlanIds = None,
         training_unit_id: UnitIds = None,
         exercise_id: ExerciseIds = None,
-    ) -> CursorPage[Session]:
+    ) -> CursorPage[TrainingSession]:
         """A part of my history. A cursor belongs to the filters that it was made with."""
         filters = SessionFilters.of(since, until, status, training_plan_id, training_unit_id, exercise_id)
         return await training_sessions.find(principal, filters, cursor, page_size)
@@ -112,7 +112,7 @@ class SessionController(Controller):
         session_id: FromPath[UUID],
         training_sessions: NamedDependency[SessionService],
         principal: NamedDependency[Principal],
-    ) -> Answer[Session]:
+    ) -> Answer[TrainingSession]:
         """One of my sessions, in full."""
         return document(await training_sessions.read(session_id, principal))
 
@@ -124,7 +124,7 @@ class SessionController(Controller):
         training_sessions: NamedDependency[SessionService],
         principal: NamedDependency[Principal],
         precondition: NamedDependency[Precondition],
-    ) -> Answer[Session]:
+    ) -> Answer[TrainingSession]:
         """Changes times, time zone and notes (RFC 7396), whatever the status; the duration follows."""
         return document(await training_sessions.change(session_id, data, principal, precondition))
 
@@ -152,7 +152,7 @@ class SessionController(Controller):
         principal: NamedDependency[Principal],
         precondition: NamedDependency[Precondition],
         data: JSONBody[SessionEnd | None] = None,
-    ) -> Answer[Session]:
+    ) -> Answer[TrainingSession]:
         """Ends a session in progress as done; 409 for any other."""
         end = data.end_time if data else None
         return document(await training_sessions.complete(session_id, end, principal, precondition))
@@ -164,7 +164,7 @@ class SessionController(Controller):
         training_sessions: NamedDependency[SessionService],
         principal: NamedDependency[Principal],
         precondition: NamedDependency[Precondition],
-    ) -> Answer[Session]:
+    ) -> Answer[TrainingSession]:
         """Ends a session in progress as given up; 409 for any other."""
         return document(await training_sessions.abort(session_id, principal, precondition))
 
@@ -200,7 +200,7 @@ class SessionExerciseController(Controller):
         session_exercises: NamedDependency[SessionExerciseService],
         principal: NamedDependency[Principal],
         precondition: NamedDependency[Precondition],
-    ) -> Answer[Session]:
+    ) -> Answer[TrainingSession]:
         """Takes the ids of all exercises, each once; answers with the session."""
         return document(await session_exercises.reorder(session_id, data.ids, principal, precondition))
 

@@ -20,13 +20,13 @@ __all__ = (
     "NewSet",
     "Order",
     "PlannedTargets",
-    "Session",
     "SessionChange",
     "SessionEnd",
     "SessionExercise",
     "SessionFilters",
     "SessionSet",
     "SetChange",
+    "TrainingSession",
 )
 
 MAX_CHILDREN = 100
@@ -79,7 +79,7 @@ class SessionExercise(Struct, rename="camel"):
     sets: list[SessionSet]
 
 
-class Session(Struct, rename="camel", kw_only=True):
+class TrainingSession(Struct, rename="camel", kw_only=True):
     """A training session: what was done, whatever becomes of the templates and exercises later.
 
     Attributes:

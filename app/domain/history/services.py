@@ -27,14 +27,16 @@ from app.domain.history.dto import (
     NewExercise,
     NewSession,
     NewSet,
-    Session,
     SessionChange,
     SessionExercise,
     SessionFilters,
     SessionSet,
     SetChange,
+    TrainingSession,
 )
-from app.domain.history.models import ExerciseMode, SessionStatus, TrainingSession, TrainingSessionExercise
+from app.domain.history.models import ExerciseMode, SessionStatus
+from app.domain.history.models import TrainingSession as SessionRow
+from app.domain.history.models import TrainingSessionExercise as ExerciseRow
 from app.errors import BrokenField, Conflict, Gone, NotFound, RuleBroken
 from app.security.principal import Principal
 
@@ -179,7 +181,7 @@ class StartedSession(Struct, frozen=True):
         is_new: false when this id was there already, and nothing was changed.
     """
 
-    session: Versioned[Session]
+    session: Versioned[TrainingSession]
     is_new: bool
 
 
@@ -204,15 +206,15 @@ async def _lock(session: AsyncSession, session_id: UUID, principal: Principal, p
     """
     statement = (
         select(
-            TrainingSession.version,
-            TrainingSession.status,
-            TrainingSession.start_time,
-            TrainingSession.end_time,
-            TrainingSession.user_timezone,
-            TrainingSession.notes,
+            SessionRow.version,
+            SessionRow.status,
+            SessionRow.start_time,
+            SessionRow.end_time,
+            SessionRow.user_timezone,
+            SessionRow.notes,
             func.now(),
         )
-        .where(TrainingSession.id == session_id, TrainingSession.user_id == principal.user_id)
+        .where(SessionRow.id == session_id, SessionRow.user_id == principal.user_id)
         .with_for_update()
     )
     row = (await session.execute(statement)).one_or_none()
@@ -222,18 +224,18 @@ async def _lock(session: AsyncSession, session_id: UUID, principal: Principal, p
     return _Stored(*row)
 
 
-async def _read_session(connection: "Connection", session_id: UUID, user_id: UUID) -> Versioned[Session]:
+async def _read_session(connection: "Connection", session_id: UUID, user_id: UUID) -> Versioned[TrainingSession]:
     row = await connection.fetchrow(_READ_SESSION, session_id, user_id)
     if row is None:
         raise NotFound
     return _session(row)
 
 
-def _session(row: Record) -> Versioned[Session]:
+def _session(row: Record) -> Versioned[TrainingSession]:
     fields = dict(row)
     version = fields.pop("version")
     fields["exercises"] = _exercises_decoder.decode(fields["exercises"])
-    return Versioned(Session(**fields), version)
+    return Versioned(TrainingSession(**fields), version)
 
 
 async def _read_exercise(connection: "Connection", child_id: int, session_id: UUID) -> Versioned[SessionExercise]:
@@ -249,7 +251,7 @@ class SessionService:
 
     async def find(
         self, principal: Principal, filters: SessionFilters, cursor: str | None, limit: int
-    ) -> CursorPage[Session]:
+    ) -> CursorPage[TrainingSession]:
         """A part of the history, newest first, in one statement.
 
         Raises:
@@ -272,7 +274,7 @@ class SessionService:
         behind = _cursor(items[-1], filters) if len(rows) > limit else None
         return CursorPage(items=items, next_cursor=behind, limit=limit)
 
-    async def read(self, session_id: UUID, principal: Principal) -> Versioned[Session]:
+    async def read(self, session_id: UUID, principal: Principal) -> Versioned[TrainingSession]:
         """One session with its exercises and sets, in one statement.
 
         Raises:
@@ -300,10 +302,10 @@ class SessionService:
             values["start_time"] = data.start_time
         session_id = data.id or uuid7()
         statement = (
-            insert(TrainingSession)
+            insert(SessionRow)
             .values(id=session_id, user_id=principal.user_id, user_timezone=zone, **values)
             .on_conflict_do_nothing(index_elements=["id"])
-            .returning(TrainingSession.id)
+            .returning(SessionRow.id)
         )
         is_new = (await self._session.execute(statement)).one_or_none() is not None
         connection = await raw_connection(self._session)
@@ -314,7 +316,7 @@ class SessionService:
 
     async def change(
         self, session_id: UUID, data: SessionChange, principal: Principal, precondition: Precondition
-    ) -> Versioned[Session]:
+    ) -> Versioned[TrainingSession]:
         """Correct a session of any status; its duration follows its times.
 
         Raises:
@@ -340,7 +342,7 @@ class SessionService:
 
     async def complete(
         self, session_id: UUID, end_time: datetime | None, principal: Principal, precondition: Precondition
-    ) -> Versioned[Session]:
+    ) -> Versioned[TrainingSession]:
         """End a session as done, now or at a given time.
 
         Raises:
@@ -353,7 +355,9 @@ class SessionService:
         changed = stored._replace(status=SessionStatus.COMPLETED, end_time=end_time or stored.now)
         return await self._store(session_id, changed, principal)
 
-    async def abort(self, session_id: UUID, principal: Principal, precondition: Precondition) -> Versioned[Session]:
+    async def abort(
+        self, session_id: UUID, principal: Principal, precondition: Precondition
+    ) -> Versioned[TrainingSession]:
         """End a session as given up: now, or at its start where that lies ahead.
 
         Raises:
@@ -381,7 +385,7 @@ class SessionService:
             raise Conflict(f"This session is {stored.status} already.")
         return stored
 
-    async def _store(self, session_id: UUID, changed: _Stored, principal: Principal) -> Versioned[Session]:
+    async def _store(self, session_id: UUID, changed: _Stored, principal: Principal) -> Versioned[TrainingSession]:
         duration = _duration(changed.status, changed.start_time, changed.end_time)
         connection = await raw_connection(self._session)
         await connection.execute(
@@ -467,7 +471,7 @@ class SessionExerciseService:
 
     async def reorder(
         self, session_id: UUID, ids: Sequence[int], principal: Principal, precondition: Precondition
-    ) -> Versioned[Session]:
+    ) -> Versioned[TrainingSession]:
         """Put the exercises into another order.
 
         Raises:
@@ -609,14 +613,14 @@ class SessionSetService:
     ) -> tuple[int, ExerciseMode]:
         """Lock the session of an exercise; its version, and the mode of the exercise."""
         statement = (
-            select(TrainingSession.version, TrainingSessionExercise.mode_snapshot)
-            .join(TrainingSessionExercise, TrainingSessionExercise.training_session_id == TrainingSession.id)
+            select(SessionRow.version, ExerciseRow.mode_snapshot)
+            .join(ExerciseRow, ExerciseRow.training_session_id == SessionRow.id)
             .where(
-                TrainingSession.id == session_id,
-                TrainingSession.user_id == principal.user_id,
-                TrainingSessionExercise.id == child_id,
+                SessionRow.id == session_id,
+                SessionRow.user_id == principal.user_id,
+                ExerciseRow.id == child_id,
             )
-            .with_for_update(of=TrainingSession)
+            .with_for_update(of=SessionRow)
         )
         row = (await self._session.execute(statement)).one_or_none()
         if row is None:
@@ -675,7 +679,7 @@ def _duration(status: SessionStatus, start: datetime, end: datetime | None) -> i
     return seconds if status == SessionStatus.COMPLETED else None
 
 
-def _cursor(last: Session, filters: SessionFilters) -> str:
+def _cursor(last: TrainingSession, filters: SessionFilters) -> str:
     return encode_cursor((last.start_time.isoformat(), str(last.id)), filters)
 
 
