@@ -43,7 +43,7 @@ def session_end() -> int:
 async def forgotten_at(valkey: Valkey) -> float:
     """When the one key goes, in Unix seconds."""
     (key,) = await valkey.keys()
-    return time.time() + await valkey.pttl(key) / 1000
+    return time.time() + int(await valkey.pttl(key)) / 1000
 
 
 async def opened(store: JTIStore, sid: UUID = SID) -> RefreshToken:
