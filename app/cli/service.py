@@ -60,11 +60,11 @@ def up(data: Path, host: str, port: int, uds: str, workers: int, *, demo: bool) 
         load_settings()
         folder = DataFolder(data)
         with _owned(folder, tell):
-            listener, address = listen(Address(host, port, uds))
+            listeners, address = listen(Address(host, port, uds), workers)
             try:
                 supervisor = Supervisor(
                     folder,
-                    listener,
+                    listeners,
                     address,
                     workers,
                     prepare=partial(_prepare, tell, demo=demo),
@@ -73,7 +73,7 @@ def up(data: Path, host: str, port: int, uds: str, workers: int, *, demo: bool) 
                 )
                 asyncio.run(supervisor.run(partial(_tell_ready, tell, address, data)))
             finally:
-                release(listener, address)
+                release(listeners, address)
     except (AddressError, FolderError, NotEmbeddable, SettingsError, StartFailed) as error:
         _fail(str(error))
 

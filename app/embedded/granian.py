@@ -1,9 +1,8 @@
 """Granian as the supervisor starts it, ``python -m app.embedded.granian``: importing this loads the application.
 
-It differs from Granian's own command in two things. The listening socket comes from the supervisor and is shared by all
-workers, so connections wait in its queue while a worker, or all of Granian, is replaced; Granian's own TCP sockets are
-one for each worker, and the queue dies with it. And the application is loaded once, before the workers are forked, so a
-new worker is there in milliseconds.
+It differs from Granian's own command in two things. The listening sockets come from the supervisor, so connections wait
+in their queues while a worker, or all of Granian, is replaced; Granian's own TCP sockets die with the worker that made
+them. And the application is loaded once, before the workers are forked, so a new worker is there in milliseconds.
 """
 
 import gc
@@ -11,12 +10,13 @@ import multiprocessing
 import os
 import signal
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
-from granian.server import MPServer
+from granian.server.mp import MPServer, WorkerProcess
 
 from app.asgi import app
 from app.embedded.process import die_with_parent
@@ -26,22 +26,26 @@ BACKLOG = 1024
 
 
 class InheritedSocketServer(MPServer):
-    """Granian on a listening socket that exists already."""
+    """Granian on listening sockets that exist already; the workers take turns with them when they are fewer."""
 
-    def __init__(self, socket: Any, **options: Any) -> None:
+    def __init__(self, sockets: Sequence[SocketHolder], **options: Any) -> None:
         super().__init__("app.asgi:app", **options)
-        self._inherited = socket
+        self._inherited = sockets
 
     def _init_shared_socket(self) -> None:
         # What the parent's method does for Unix sockets, without making one.
-        self._ssp, self._shd, self._sso = None, self._inherited, None
+        self._sso = None
+
+    def _spawn_worker(self, idx: int, *options: Any, **named: Any) -> WorkerProcess:
+        self._shd = self._inherited[idx % len(self._inherited)]  # type: ignore[assignment]  # Granian gives it no type
+        return super()._spawn_worker(idx, *options, **named)
 
 
 def main() -> None:
     """Wait for the word that everything is prepared, then serve until a signal comes."""
     parser = ArgumentParser()
-    parser.add_argument("--fd", type=int, required=True, help="the listening socket")
-    parser.add_argument("--uds", action="store_true", help="it is a Unix socket")
+    parser.add_argument("--fd", type=int, action="append", required=True, help="a listening socket")
+    parser.add_argument("--uds", action="store_true", help="they are Unix sockets")
     parser.add_argument("--gate", type=int, required=True, help="a pipe: a byte lets us serve, its end ends us")
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--workers-kill-timeout", type=int, required=True, help="seconds for requests in flight")
@@ -61,7 +65,7 @@ def main() -> None:
         return
     multiprocessing.set_start_method("fork")
     server = InheritedSocketServer(
-        SocketHolder(options.fd, options.uds, BACKLOG),  # type: ignore[call-arg]  # Granian's stub lacks __new__
+        [SocketHolder(descriptor, options.uds, BACKLOG) for descriptor in options.fd],  # type: ignore[call-arg]  # its stub has none
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
         websockets=False,

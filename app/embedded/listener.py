@@ -1,4 +1,4 @@
-"""The socket that the service listens on. The supervisor holds it, so it outlives every Granian."""
+"""The sockets that the service listens on. The supervisor holds them, so they outlive every Granian."""
 
 import asyncio
 import contextlib
@@ -6,8 +6,9 @@ import errno
 import http.client
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -83,35 +84,47 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._uds)
 
 
-def listen(address: Address) -> tuple[socket.socket, Address]:
-    """Open the socket; also the address with the port that the kernel chose, if it was 0.
+def listen(address: Address, workers: int) -> tuple[list[socket.socket], Address]:
+    """Open the sockets, one for each worker; also the address with the port that the kernel chose, if it was 0.
 
-    Without SO_REUSEPORT, so a port that another server shares with that option counts as taken.
+    The kernel spreads connections over the sockets of a port. A Unix socket can't be shared in this way: there is one.
 
     Raises:
         AddressError: the port or the path is taken or not allowed, or there is no such host.
     """
     if address.uds:
-        return _listen_on_path(Path(address.uds)), msgspec.structs.replace(address, uds=os.path.abspath(address.uds))
+        return [_listen_on_path(Path(address.uds))], msgspec.structs.replace(address, uds=os.path.abspath(address.uds))
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
+        family, _, _, _, name = found[0]
+        with _bound(family, name) as first:
+            # Alone at first, so that a port which another server is ready to share counts as taken.
+            name = first.getsockname()
+        listeners = [_bound(family, name, socket.SO_REUSEPORT) for _ in range(workers)]
+    except socket.gaierror as error:
         raise AddressError(f"There is no host {address.host!r} to listen on: {error.strerror}.") from None
-    family, kind, protocol, _, name = found[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(name)
-        listener.listen(BACKLOG)
     except OSError as error:
-        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise AddressError(
                 f"Port {address.port} of {address.host} is taken by another program: stop that, or choose with --port."
             ) from None
         raise AddressError(f"Can't listen on port {address.port} of {address.host}: {error.strerror}.") from None
-    listener.settimeout(0)
-    return listener, msgspec.structs.replace(address, port=listener.getsockname()[1])
+    for listener in listeners:
+        listener.listen(BACKLOG)
+    return listeners, msgspec.structs.replace(address, port=name[1])
+
+
+def _bound(family: int, name: Any, *options: int) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        for option in (socket.SO_REUSEADDR, *options):
+            bound.setsockopt(socket.SOL_SOCKET, option, 1)
+        bound.settimeout(0)
+        bound.bind(name)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _listen_on_path(path: Path) -> socket.socket:
@@ -145,9 +158,10 @@ def _answers(path: Path) -> bool:
         return True
 
 
-def release(listener: socket.socket, address: Address) -> None:
-    """Close the socket, and remove its path unless somebody else listens there by now."""
-    listener.close()
+def release(listeners: Iterable[socket.socket], address: Address) -> None:
+    """Close the sockets, and remove the path unless somebody else listens there by now."""
+    for listener in listeners:
+        listener.close()
     path = Path(address.uds)
     with contextlib.suppress(OSError):
         if address.uds and not _answers(path):

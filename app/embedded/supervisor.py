@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final, Protocol
@@ -56,13 +56,15 @@ class Service(Protocol):
 
 
 class Granian:
-    """Granian on a listening socket that the supervisor holds."""
+    """Granian on listening sockets that the supervisor holds."""
 
     name = "Granian"
 
-    def __init__(self, listener: socket.socket, address: Address, workers: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, listeners: Sequence[socket.socket], address: Address, workers: int, environment: Mapping[str, str]
+    ) -> None:
         self.child: Child | None = None
-        self._listener = listener
+        self._descriptors = tuple(listener.fileno() for listener in listeners)
         self._address = address
         self._workers = workers
         self._environment = environment
@@ -72,23 +74,17 @@ class Granian:
         """Start it: it loads the application and waits for `serve`, which takes a second or two."""
         self._close_gate()
         gate, self._gate = os.pipe()
-        command = [
-            sys.executable,
-            "-m",
-            "app.embedded.granian",
-            "--fd",
-            str(self._listener.fileno()),
-            "--gate",
-            str(gate),
-        ]
-        command += ["--workers", str(self._workers), "--workers-kill-timeout", str(_GRACE)]
+        options = {"--gate": gate, "--workers": self._workers, "--workers-kill-timeout": _GRACE}
+        command = [sys.executable, "-m", "app.embedded.granian"]
+        command += (f"{name}={value}" for name, value in options.items())
+        command += (f"--fd={descriptor}" for descriptor in self._descriptors)
         try:
             self.child = Child.start(
                 self.name,
                 [*command, "--uds"] if self._address.uds else command,
                 death=signal.SIGKILL,
                 environment=self._environment,
-                descriptors=(self._listener.fileno(), gate),
+                descriptors=(*self._descriptors, gate),
             )
         finally:
             os.close(gate)
@@ -143,7 +139,7 @@ class Supervisor:
     def __init__(
         self,
         folder: DataFolder,
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
         address: Address,
         workers: int,
         *,
@@ -154,8 +150,8 @@ class Supervisor:
         """
         Args:
             folder: the data folder, which we own.
-            listener: the listening socket.
-            address: where it listens.
+            listeners: the listening sockets.
+            address: where they listen.
             workers: of Granian.
             prepare: brings the database up to date; runs in a forked process, gets the environment of the service.
             say: tells the person at the terminal.
@@ -168,7 +164,7 @@ class Supervisor:
         self._say = say
         self._servers = embedded_servers(folder, environment)
         self.environment = {**environment, **self._variables(environment)}
-        self._granian = Granian(listener, address, workers, self.environment)
+        self._granian = Granian(listeners, address, workers, self.environment)
         self._preparing: BaseProcess | None = None
         self._restarts: deque[float] = deque(maxlen=_RESTARTS)
         self._stopping = False
