@@ -65,9 +65,10 @@ class InvalidationRing:
         if not 1 < slots <= _MAX_SLOTS:
             raise ValueError(f"slots must lie in 2..{_MAX_SLOTS}")
         self._path = path
-        self._wanted_slots = slots
+        self._slots = slots
         self._writing = Lock()
-        self._open()
+        self._file = _MappedFile(path, slots)
+        self._words = self._file.words
         self._seen = self._words[_SEQUENCE_AT]
 
     def catch_up(self) -> Topics:
@@ -83,10 +84,10 @@ class InvalidationRing:
             OSError: the file can not be mapped or locked any more.
         """
         with self._writing:
-            if not self._fits():
+            if not self._file.fits():
                 self._reopen()
-            with _locked(self._descriptor):
-                for topic in topics if len(topics) < self._slots else (EVERYBODY,):
+            with _locked(self._file.descriptor):
+                for topic in topics if len(topics) < self._file.slots else (EVERYBODY,):
                     self._append(topic)
 
     @property
@@ -95,19 +96,20 @@ class InvalidationRing:
         return self._words[_NODE_AT]
 
     def follow(self) -> None:
-        """Maps the file of that path when it is no longer the one that is mapped: somebody removed it."""
+        """Maps the file of that path when it is no longer the one that is mapped: somebody removed it.
+
+        Raises:
+            OSError: it can not be mapped; the old one stays.
+        """
         with contextlib.suppress(FileNotFoundError):
             there = self._path.stat()
-            if (there.st_dev, there.st_ino) == self._identity:
+            if (there.st_dev, there.st_ino) == self._file.identity:
                 return
         self._reopen()
 
     def close(self) -> None:
         """Unmaps the file, which stays."""
-        self._words.release()
-        self._topics.release()
-        self._map.close()
-        os.close(self._descriptor)
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -117,72 +119,88 @@ class InvalidationRing:
     ) -> None:
         self.close()
 
-    def _open(self) -> None:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            state = os.fstat(descriptor)
-            # Those who start at the same time take turns: the second finds what the first has made.
-            with _locked(descriptor):
-                os.fchmod(descriptor, 0o600)
-                self._map_file(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
-        self._identity = (state.st_dev, state.st_ino)
+    def _reopen(self) -> None:
+        old = self._file
+        self._file = _MappedFile(self._path, self._slots)
+        self._words = self._file.words
+        self._seen = _LOST
+        old.close()
 
-    def _map_file(self, descriptor: int) -> None:
-        slots = _slots_of(descriptor)
-        self._slots = slots or self._wanted_slots
-        size = _HEADER_BYTES + _TOPIC_BYTES * self._slots
-        missing = size - os.fstat(descriptor).st_size
+    def _append(self, topic: UUID) -> None:
+        sequence = self._words[_SEQUENCE_AT]
+        self._file.topics[self._file.slot(sequence)] = topic.bytes
+        self._words[_SEQUENCE_AT] = (sequence + 1) % (1 << 63)
+
+    def _read(self) -> Topics:
+        if not self._file.fits():
+            self._reopen()
+        since, until = self._seen, self._words[_SEQUENCE_AT]
+        self._seen = until
+        if since == _LOST or not 0 < until - since < self._file.slots:
+            return EVERYTHING
+        topics = frozenset(self._topic(number) for number in range(since, until))
+        # Writers may have come round meanwhile, the one at work now included, whose topic is not announced yet.
+        lapped = not 0 < self._words[_SEQUENCE_AT] - since < self._file.slots
+        if lapped or not self._file.fits() or EVERYBODY in topics:
+            return EVERYTHING
+        return topics
+
+    def _topic(self, sequence: int) -> UUID:
+        return UUID(bytes=bytes(self._file.topics[self._file.slot(sequence)]))
+
+
+class _MappedFile:
+    """The file in memory, made or made anew where that is needed."""
+
+    def __init__(self, path: Path, slots: int) -> None:
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            state = os.fstat(self.descriptor)
+            self.identity = (state.st_dev, state.st_ino)
+            # Those who start at the same time take turns: the second finds what the first has made.
+            with _locked(self.descriptor):
+                os.fchmod(self.descriptor, 0o600)
+                self._map(slots)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+
+    def _map(self, wanted_slots: int) -> None:
+        slots = _slots_of(self.descriptor)
+        self.slots = slots or wanted_slots
+        size = _HEADER_BYTES + _TOPIC_BYTES * self.slots
+        missing = size - os.fstat(self.descriptor).st_size
         if missing > 0:
             # Real zeros: in a file with holes, a full disk would kill whoever writes to the memory later.
-            os.pwrite(descriptor, bytes(missing), size - missing)
-        self._map = mmap.mmap(descriptor, size)
-        whole = memoryview(self._map)
-        self._words = whole[:_HEADER_BYTES].cast("Q")
-        self._topics = whole[_HEADER_BYTES:]
+            os.pwrite(self.descriptor, bytes(missing), size - missing)
+        self._memory = mmap.mmap(self.descriptor, size)
+        whole = memoryview(self._memory)
+        self.words = whole[:_HEADER_BYTES].cast("Q")
+        self.topics = whole[_HEADER_BYTES:]
         if slots is None:
             self._initialise()
 
     def _initialise(self) -> None:
-        self._words[_NODE_AT] = secrets.randbits(64)
-        self._words[_SLOTS_AT] = self._slots
+        self.words[_NODE_AT] = secrets.randbits(64)
+        self.words[_SLOTS_AT] = self.slots
         # A number that no process can have seen before, so that each that has the file mapped already notices.
-        self._words[_SEQUENCE_AT] = secrets.randbits(62)
-        self._words[_MAGIC_AT] = _MAGIC
+        self.words[_SEQUENCE_AT] = secrets.randbits(62)
+        self.words[_MAGIC_AT] = _MAGIC
 
-    def _reopen(self) -> None:
-        self.close()
-        self._open()
-        self._seen = _LOST
+    def fits(self) -> bool:
+        """Whether the header is still what it was when the file was mapped."""
+        return self.words[_MAGIC_AT] == _MAGIC and self.words[_SLOTS_AT] == self.slots
 
-    def _fits(self) -> bool:
-        return self._words[_MAGIC_AT] == _MAGIC and self._words[_SLOTS_AT] == self._slots
+    def slot(self, sequence: int) -> slice:
+        """Where the topic of that number is."""
+        start = sequence % self.slots * _TOPIC_BYTES
+        return slice(start, start + _TOPIC_BYTES)
 
-    def _append(self, topic: UUID) -> None:
-        sequence = self._words[_SEQUENCE_AT]
-        start = sequence % self._slots * _TOPIC_BYTES
-        self._topics[start : start + _TOPIC_BYTES] = topic.bytes
-        self._words[_SEQUENCE_AT] = (sequence + 1) % (1 << 63)
-
-    def _read(self) -> Topics:
-        if not self._fits():
-            self._reopen()
-        since, until = self._seen, self._words[_SEQUENCE_AT]
-        self._seen = until
-        if since == _LOST or not 0 < until - since < self._slots:
-            return EVERYTHING
-        topics = frozenset(self._topic(number) for number in range(since, until))
-        # Writers may have come round meanwhile, the one at work now included, whose topic is not announced yet.
-        if not 0 < self._words[_SEQUENCE_AT] - since < self._slots or not self._fits() or EVERYBODY in topics:
-            return EVERYTHING
-        return topics
-
-    def _topic(self, number: int) -> UUID:
-        start = number % self._slots * _TOPIC_BYTES
-        return UUID(bytes=bytes(self._topics[start : start + _TOPIC_BYTES]))
+    def close(self) -> None:
+        self.words.release()
+        self.topics.release()
+        self._memory.close()
+        os.close(self.descriptor)
 
 
 def _slots_of(descriptor: int) -> int | None:

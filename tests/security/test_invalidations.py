@@ -221,8 +221,8 @@ class TestProcesses:
         program = (
             "import sys, time; from pathlib import Path; from app.security import invalidations as i\n"
             "ring = i.InvalidationRing(Path(sys.argv[1]))\n"
-            "with i._locked(ring._descriptor):\n"
-            "    ring._topics[:16] = b'x' * 16; print('locked', flush=True); time.sleep(60)\n"
+            "with i._locked(ring._file.descriptor):\n"
+            "    ring._file.topics[:16] = b'x' * 16; print('locked', flush=True); time.sleep(60)\n"
         )
         topic = uuid4()
         with InvalidationRing(path) as ring:
