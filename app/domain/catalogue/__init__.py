@@ -1,0 +1,1 @@
+"""The exercise catalogue: what can be trained."""
