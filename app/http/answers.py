@@ -12,12 +12,25 @@ from litestar.types import Receive, Scope, Send
 from app.db.paging import Precondition, Versioned
 from app.http.fields import Scalar
 
-__all__ = ("ANSWER", "Answer", "EncodedAnswer", "created", "document", "etag", "precondition", "tags")
+__all__ = (
+    "ANSWER",
+    "KEEPABLE",
+    "Answer",
+    "EncodedAnswer",
+    "caller_document",
+    "created",
+    "document",
+    "etag",
+    "precondition",
+    "tags",
+)
 
 T = TypeVar("T")
 
 ANSWER = "irontrack.answer"
 """Where a request's scope keeps its encoded answer, for whoever has to store it with the write."""
+KEEPABLE = "irontrack.keepable"
+"""Where a request's scope says that its answer follows from the caller alone."""
 
 JSON = "application/json"
 
@@ -84,6 +97,7 @@ class Answer(Response[T], Generic[T]):
         self.status_code = status_code
         self.media_type = media_type
         self.extra_headers = headers or {}
+        self.follows_from_caller = False
 
     def to_asgi_response(
         self,
@@ -107,6 +121,8 @@ class Answer(Response[T], Generic[T]):
             headers.append((b"content-length", b"%d" % len(body)))
         encoded = EncodedAnswer(status, headers, body)
         request.scope[ANSWER] = encoded  # type: ignore[typeddict-unknown-key]
+        if self.follows_from_caller:
+            request.scope[KEEPABLE] = True  # type: ignore[typeddict-unknown-key]
         return encoded
 
 
@@ -121,6 +137,13 @@ def _is_known(tag: str, request: Request[Any, Any, Any]) -> bool:
 def document(versioned: Versioned[T]) -> Answer[T]:
     """A document with its ETag."""
     return Answer(versioned.document, headers={"ETag": etag(versioned.tag)})
+
+
+def caller_document(versioned: Versioned[T]) -> Answer[T]:
+    """A document that follows from the caller alone: the same answer serves until something about the caller changes."""
+    answer = document(versioned)
+    answer.follows_from_caller = True
+    return answer
 
 
 def created(versioned: Versioned[T], location: str, status_code: int = 201) -> Answer[T]:

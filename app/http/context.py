@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from app.db.transaction import deadline
 from app.errors import Forbidden, IronTrackError, Unavailable
+from app.http.answers import ANSWER, KEEPABLE, EncodedAnswer
 from app.http.limits import Allowance, RateLimiter, address_key
 from app.http.problems import PROBLEM_TYPE, headers_for, problem_for
 from app.logs import AccessRecord, request_id, writer
@@ -36,7 +37,7 @@ _FREE_PATHS = _SYSTEM | {API + path for path in _SYSTEM} | {f"{API}/openapi.json
 _PAGES = frozenset({"/docs", "/redoc"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _WANTED = frozenset(
-    {b"authorization", b"cookie", b"origin", b"sec-fetch-site", b"x-real-ip", b"x-request-id"}
+    {b"authorization", b"cookie", b"if-none-match", b"origin", b"sec-fetch-site", b"x-real-ip", b"x-request-id"}
 )
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _ACCESS_VALUE = re.compile(rb"(?:^|;) *access_token=([^;]+)")
@@ -116,6 +117,44 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
+class KeptAnswers:
+    """Answers that follow from the caller alone, such as the own profile.
+
+    They are kept for as long as the worker keeps the very same principal, and so end the moment something is published about
+    that user.
+    """
+
+    def __init__(self, size: int = 10_000) -> None:
+        self._size = size
+        self._answers: dict[int, tuple[Principal, str, EncodedAnswer]] = {}
+
+    def find(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> EncodedAnswer | None:
+        """The answer to this request, if one is kept."""
+        principal = scope["user"]
+        entry = self._answers.get(id(principal))
+        if (
+            entry is None
+            or entry[0] is not principal
+            or entry[1] != scope["path"]
+            or scope["method"] != "GET"
+            or scope["query_string"]
+            or b"if-none-match" in headers
+        ):
+            return None
+        scope["path_template"] = entry[1]
+        return entry[2]
+
+    def keep(self, scope: HTTPScope) -> None:
+        """Keep the answer that was just given, if it follows from the caller alone."""
+        answer = scope.get(ANSWER)
+        if not scope.get(KEEPABLE) or not isinstance(answer, EncodedAnswer) or answer.status_code != 200:
+            return
+        if len(self._answers) >= self._size:
+            self._answers.clear()
+        principal = scope["user"]
+        self._answers[id(principal)] = (principal, scope["path"], answer)
+
+
 class RequestContext:
     """The outermost layer around the app."""
 
@@ -123,6 +162,7 @@ class RequestContext:
         self._app = app
         self._parts = parts
         self._limits = settings.limits
+        self._kept = KeptAnswers()
         self._timeout = settings.limits.request_timeout
         self._proxies = networks(settings.limits.trusted_proxies)
         self._origins = frozenset({settings.app.public_url, *settings.app.allowed_origins})
@@ -154,7 +194,11 @@ class RequestContext:
                 await self._admit(scope, headers, address, exchange)
             if method == "HEAD":
                 exchange.answer_head_as_get()
+            if kept := self._kept.find(scope, headers):
+                await kept(scope, receive, exchange.send)
+                return
             await self._run(scope, receive, exchange)
+            self._kept.keep(scope)
         except IronTrackError as error:
             if exchange.started:
                 raise
