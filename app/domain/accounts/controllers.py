@@ -115,7 +115,7 @@ class SignInOperation(Operation):
 
 def _form_schema() -> Schema | Reference:
     text = Schema(type=OpenAPIType.STRING)
-    password = Schema(type=OpenAPIType.STRING, format="password")
+    password = Schema(type=OpenAPIType.STRING)
     names = ("grant_type", "scope", "client_id", "client_secret")
     return Schema(
         type=OpenAPIType.OBJECT,

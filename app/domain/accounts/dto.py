@@ -53,7 +53,6 @@ class NewPassword(str, Scalar):
 
     schema = Schema(
         type=OpenAPIType.STRING,
-        format="password",
         min_length=MIN_LENGTH,
         max_length=MAX_LENGTH,
         description="At least one lower and one upper case letter, one digit, and one of `@$!%*?&_`.",
@@ -71,7 +70,7 @@ class NewPassword(str, Scalar):
 class GivenPassword(str, Scalar):
     """A password that somebody claims to know: any text, so that what is wrong with it is not told."""
 
-    schema = Schema(type=OpenAPIType.STRING, format="password")
+    schema = Schema(type=OpenAPIType.STRING)
 
     @classmethod
     def from_wire(cls, value: object) -> "GivenPassword":

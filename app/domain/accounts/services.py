@@ -57,7 +57,7 @@ from app.domain.accounts.models import Role as RoleRow
 from app.domain.accounts.models import UserAccount, UserSession
 from app.domain.history.models import TrainingSession
 from app.domain.running.models import Run, RunningPlan
-from app.domain.training.models import TrainingPlan, TrainingPlanUnit, TrainingUnit
+from app.domain.training.models import SharingStatus, TrainingPlan, TrainingPlanUnit, TrainingUnit
 from app.errors import Conflict, Forbidden, IronTrackError, NotFound, Unauthorized, Unavailable
 from app.security.authenticator import new_api_token
 from app.security.jti import JTIStore, RefreshToken, Rotated
@@ -596,7 +596,7 @@ class UserService:
         """
         before = await _locked(self._session, UserAccount.id == principal.user_id)
         precondition.check(before.version)
-        changes = {
+        changes: dict[str, Any] = {
             name: value
             for name, value in (
                 ("name", patch.name),
@@ -711,9 +711,11 @@ class UserService:
             delete(TrainingSession).where(TrainingSession.user_id == account.id),
             delete(Run).where(Run.user_id == account.id),
             delete(RunningPlan).where(RunningPlan.user_id == account.id),
-            delete(TrainingPlan).where(TrainingPlan.created_by == account.id, TrainingPlan.sharing_status != "public"),
+            delete(TrainingPlan).where(
+                TrainingPlan.created_by == account.id, TrainingPlan.sharing_status != SharingStatus.PUBLIC
+            ),
             delete(TrainingUnit).where(
-                TrainingUnit.created_by == account.id, TrainingUnit.sharing_status != "public", unused
+                TrainingUnit.created_by == account.id, TrainingUnit.sharing_status != SharingStatus.PUBLIC, unused
             ),
             delete(UserAccount).where(UserAccount.id == account.id),
         ):
@@ -845,7 +847,7 @@ def _long_ago() -> ColumnElement[datetime]:
     return func.now() - _KEPT_FOR
 
 
-def _users() -> Select[Any]:
+def _users() -> Select[*tuple[Any, ...]]:
     return select(
         UserAccount.id,
         UserAccount.name,
@@ -864,7 +866,7 @@ def _user(row: RowMapping) -> User:
     return User(**{name: row[name] for name in User.__struct_fields__})
 
 
-def _profiles() -> Select[Any]:
+def _profiles() -> Select[*tuple[Any, ...]]:
     return select(
         UserAccount.id,
         UserAccount.name,
