@@ -1,7 +1,6 @@
 """Invalidations between machines: Valkey's pub/sub, with a heartbeat that tells whether we still hear it."""
 
 import asyncio
-import contextlib
 import math
 import time
 from collections.abc import Callable, Collection
@@ -81,11 +80,11 @@ class Broadcast:
 
     async def stop(self) -> None:
         """Stops listening. From then on nothing is sure."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        task, self._task = self._task, None
+        # More than once: asyncio.wait_for of Python 3.11, which the client uses, sometimes swallows a cancellation.
+        while task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=PING_EVERY)
         self._heard = _NEVER
 
     async def _run(self) -> None:

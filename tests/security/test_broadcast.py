@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -131,6 +132,24 @@ class TestSure:
         await eventually(lambda: node.broadcast.sure)
         await node.broadcast.stop()
         assert not node.broadcast.sure
+
+    async def test_stops_although_a_cancellation_is_swallowed(
+        self, make_node: MakeNode, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        node = await make_node(url, start=False)
+        listening = asyncio.Event()
+
+        async def listen(_: object) -> None:
+            listening.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(node.broadcast, "_listen", listen)
+        await node.broadcast.start()
+        await listening.wait()
+        async with asyncio.timeout(5):
+            await node.broadcast.stop()
 
     async def test_a_subscription_begins_by_forgetting_everything(self, make_node: MakeNode, url: str) -> None:
         node = await make_node(url, start=False)
