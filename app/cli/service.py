@@ -19,29 +19,20 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.demo import create_demo
+from app.cli.running import data_option
 from app.cli.setup import prepare_database
 from app.embedded import Busy, DataFolder, FolderError, NotEmbeddable, StartFailed
 from app.embedded.listener import Address, AddressError, listen, release
 from app.embedded.supervisor import Running, Supervisor
 from app.http.context import API
-from app.settings import SettingsError, load_settings
+from app.settings import AppSettings, SettingsError, load_settings
 
 __all__ = ("down", "reset", "status", "up")
 
 _UP: Final = "litestar up"
-_DEFAULT_DATA: Final = ".irontrack"
 _NOT_RUNNING: Final = 3
 _OTHER_COMMANDS: Final = 15.0
 _ENDS_WITHIN: Final = 10.0
-
-data_option = click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="IRONTRACK_DATA",
-    default=_DEFAULT_DATA,
-    show_default=True,
-    help="The data folder.",
-)
 
 
 @click.command
@@ -143,7 +134,7 @@ def _tell_ready(tell: _Teller, address: Address, data: Path) -> None:
 """
         )
     runner = "python3 -m uv run " if "UV" in os.environ else ""
-    option = "" if data == Path(_DEFAULT_DATA) else f" --data {shlex.quote(str(data))}"
+    option = "" if data == AppSettings().data else f" --data {shlex.quote(str(data))}"
     tell.plain(f"  The first superuser: {runner}litestar users create --superuser{option}")
     tell.plain(f"  To stop it: Ctrl-C here, or {runner}litestar down{option}")
 

@@ -72,6 +72,7 @@ def open_services(data: Path, command: str, environment: Mapping[str, str] = os.
         return
     with contextlib.ExitStack() as stack:
         servers = _borrow_or_start(folder, command, environment, stack)
+        found |= signing_keys(folder, environment)
         yield found | {name: server.url for name, server in servers.items()}
 
 
