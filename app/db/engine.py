@@ -44,7 +44,7 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
                 "prepared_statement_cache_size": cache,
             },
         ),
-        alembic_config=AlembicAsyncConfig(script_location=str(MIGRATIONS)),
+        alembic_config=AlembicAsyncConfig(script_location=str(MIGRATIONS), version_table_name="alembic_version"),
         set_default_exception_handler=False,
     )
 

@@ -1,0 +1,1 @@
+"""Running plans, workouts and runs."""

@@ -1,0 +1,1 @@
+"""Training templates: units and plans."""
