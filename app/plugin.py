@@ -4,7 +4,7 @@ from typing import Any
 
 from advanced_alchemy.extensions.litestar import SQLAlchemyInitPlugin
 from click import Group
-from litestar import Request, Router
+from litestar import Litestar, Request, Router
 from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
@@ -16,7 +16,7 @@ from app.domain.catalogue.controllers import CATALOGUE
 from app.domain.history.controllers import HISTORY
 from app.domain.system.controllers import KeysController, SystemController
 from app.http.answers import Answer, precondition
-from app.http.context import API
+from app.http.context import API, RequestContext
 from app.http.fields import Scalar
 from app.http.idempotency import Replay, replay
 from app.http.metrics import count
@@ -30,7 +30,7 @@ from app.security.guards import principal_of
 from app.security.principal import Principal
 from app.settings import Settings
 
-__all__ = ("IronTrackPlugin",)
+__all__ = ("IronTrackPlugin", "surrounded")
 
 
 class IronTrackPlugin(InitPlugin, CLIPlugin):
@@ -102,6 +102,12 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "precondition": Provide(precondition),
             "db_session": Provide(provide_db_session),
         }
+
+
+def surrounded(app: Litestar) -> RequestContext:
+    """The app inside of what surrounds every request."""
+    plugin = app.plugins.get(IronTrackPlugin)
+    return RequestContext(app, plugin.settings, plugin.resources)
 
 
 def _principal(request: Request[Any, Any, Any]) -> Principal:

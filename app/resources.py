@@ -15,6 +15,7 @@ from app.db.engine import watch
 from app.db.transaction import Transactions
 from app.domain.accounts.services import PrincipalLoader
 from app.domain.system.services import HealthService, sweep
+from app.http.deadlines import Deadlines
 from app.http.limits import RateLimiter
 from app.security.authenticator import Authenticator
 from app.security.broadcast import Broadcast
@@ -70,6 +71,7 @@ class Resources:
     jti: JTIStore
     throttle: SignInThrottle
     authenticator: Authenticator
+    deadlines: Deadlines
     limiter: RateLimiter
     health: HealthService
 
@@ -100,6 +102,8 @@ class Resources:
             self.transactions = Transactions(self.database.create_session_maker(), self.publish)
             self._make_security(ring)
             stack.callback(self.passwords.close)
+            self.deadlines = Deadlines(settings.limits.request_timeout)
+            await stack.enter_async_context(self.deadlines.watched())
             self.limiter = RateLimiter(self.valkey)
             self.health = HealthService(settings, self.transactions.sessions, self.valkey)
             await self.broadcast.start()

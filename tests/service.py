@@ -8,6 +8,11 @@ import httpx
 from litestar import Litestar
 from litestar.types import ASGIApp
 
+from app import create_app
+from app.http.context import RequestContext
+from app.plugin import IronTrackPlugin
+from app import create_app
+from app.plugin import surrounded
 from app.settings import Settings, load_settings
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -19,7 +24,7 @@ class Service:
     Attributes:
         settings: its settings.
         litestar: the app itself.
-        asgi: the app as a server calls it, its outermost layer included.
+        asgi: the app as a server calls it, with what surrounds every request.
     """
 
     def __init__(self, settings: Settings, litestar: Litestar, asgi: ASGIApp) -> None:
@@ -32,10 +37,9 @@ class Service:
     @asynccontextmanager
     async def running(cls, environment: Mapping[str, str]) -> AsyncIterator["Service"]:
         """Start the app with these variables and no others; it ends with the block."""
-        from app.asgi import create_asgi  # noqa: PLC0415
-
         settings = load_settings(environment)
-        litestar, asgi = create_asgi(settings)
+        litestar = create_app(settings)
+        asgi = RequestContext(litestar, settings, litestar.plugins.get(IronTrackPlugin).resources)
         async with litestar.lifespan():
             service = cls(settings, litestar, asgi)
             async with service._clients:

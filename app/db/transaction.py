@@ -11,7 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 Publish = Callable[[Collection[UUID]], Awaitable[None]]
 
-deadline: ContextVar[asyncio.Timeout | None] = ContextVar("deadline", default=None)
+
+class Deadline:
+    """The time limit of a request."""
+
+    __slots__ = ()
+
+    def lift(self) -> None:
+        """Let the request take as long as it needs from here on."""
+
+
+deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 """The time limit of the current request. It is lifted before a commit, so that a commit is never cut."""
 
 _TOPICS = "topics"
@@ -67,7 +77,7 @@ class Transactions:
 
 async def _finish(session: AsyncSession, publish: Publish) -> None:
     if limit := deadline.get():
-        limit.reschedule(None)
+        limit.lift()
     topics: set[UUID] = session.info.get(_TOPICS, set())
     try:
         await session.commit()

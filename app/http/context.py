@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import msgspec
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from app.db.transaction import deadline
 from app.errors import Forbidden, IronTrackError, Unavailable
 from app.http.answers import ANSWER, KEEPABLE, EncodedAnswer
+from app.http.deadlines import Deadlines
 from app.http.limits import Allowance, RateLimiter, address_key
 from app.http.problems import PROBLEM_TYPE, headers_for, problem_for
 from app.logs import AccessRecord, request_id, writer
@@ -72,6 +72,7 @@ class Parts(Protocol):
     """What the layer needs of a worker's parts, which exist while the app runs."""
 
     authenticator: Authentication
+    deadlines: Deadlines
     limiter: RateLimiter
 
 
@@ -163,7 +164,6 @@ class RequestContext:
         self._parts = parts
         self._limits = settings.limits
         self._kept = KeptAnswers()
-        self._timeout = settings.limits.request_timeout
         self._proxies = networks(settings.limits.trusted_proxies)
         self._origins = frozenset({settings.app.public_url, *settings.app.allowed_origins})
         secure = urlsplit(settings.app.public_url).scheme == "https"
@@ -220,14 +220,18 @@ class RequestContext:
             )
 
     async def _run(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        deadlines = self._parts.deadlines
+        limit = deadlines.begin()
         try:
-            async with asyncio.timeout(self._timeout) as limit:
-                deadline.set(limit)
-                await self._app(scope, receive, exchange.send)
-        except TimeoutError:
-            if not limit.expired() or exchange.started:
+            await self._app(scope, receive, exchange.send)
+        except asyncio.CancelledError:
+            if not limit.expired or exchange.started:
                 raise
+            if task := asyncio.current_task():
+                task.uncancel()
             raise Unavailable("The request took too long; nothing was stored.", 5) from None
+        finally:
+            deadlines.end(limit)
 
     async def _admit(
         self, scope: HTTPScope, headers: dict[bytes, bytes], address: str, exchange: Exchange
