@@ -21,6 +21,7 @@ SURE_FOR = 1.0
 
 _RETRY_AFTER = 0.2
 _SEND_WITHIN = 0.5
+_CANCEL_AGAIN = 0.05
 _MAX_UNSENT = 1000
 _NODE_BYTES = 8
 _TOPIC_BYTES = 16
@@ -81,10 +82,11 @@ class Broadcast:
     async def stop(self) -> None:
         """Stops listening. From then on nothing is sure."""
         task, self._task = self._task, None
-        # More than once: asyncio.wait_for of Python 3.11, which the client uses, sometimes swallows a cancellation.
+        # More than once: asyncio.wait_for of Python 3.11, in which the client sends, swallows a cancellation that comes
+        # when the sending is done.
         while task is not None and not task.done():
             task.cancel()
-            await asyncio.wait([task], timeout=PING_EVERY)
+            await asyncio.wait([task], timeout=_CANCEL_AGAIN)
         self._heard = _NEVER
 
     async def _run(self) -> None:
