@@ -8,6 +8,7 @@ import httpx
 from argon2 import PasswordHasher
 from msgspec import Struct
 
+from app.db.base import uuid7
 from tests.factories import email
 from tests.service import Service
 
@@ -44,8 +45,6 @@ async def create_actor(
     name: str = "Ada",
 ) -> Actor:
     """Create an account and sign it in."""
-    from app.db.base import uuid7  # noqa: PLC0415
-
     user_id, address = uuid7(), email()
     await connection.execute(_CREATE, user_id, name, address, _PASSWORD_HASH, role)
     client = service.client()

@@ -10,6 +10,7 @@ from typing import Self
 import asyncpg
 
 from app.embedded import THROWAWAY, EmbeddedPostgres, EmbeddedValkey
+from app.settings import load_settings
 
 _DRIVER = "postgresql+asyncpg://"
 TEMPLATE = "irontrack_template"
@@ -46,7 +47,11 @@ class TestPostgres:
     def started(cls) -> Self:
         """Start it and make the template. Its process ends with ours, however ours ends."""
         postgres = cls()
+        # Imported here because only one of the processes needs it, and it loads the whole service.
+        from app.cli.setup import prepare_database  # noqa: PLC0415
+
         asyncio.run(postgres._start())
+        prepare_database(load_settings({"DATABASE_URL": postgres.owner_url}), lambda _: None)
         return postgres
 
     async def _start(self) -> None:

@@ -1,0 +1,106 @@
+"""The description of the API, and the pages that show it."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+DOCUMENT = "/api/v1/openapi.json"
+
+
+@pytest.fixture
+async def document(client: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await client.get(DOCUMENT)
+    assert answer.status_code == 200
+    tree: dict[str, Any] = answer.json()
+    return tree
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(path, method, entry) for path, methods in document["paths"].items() for method, entry in methods.items()]
+
+
+class TestDocument:
+    async def test_declares_cookie_and_bearer(self, document: dict[str, Any]) -> None:
+        schemes = document["components"]["securitySchemes"].values()
+        assert {(scheme["type"], scheme.get("in", scheme.get("scheme"))) for scheme in schemes} == {
+            ("apiKey", "cookie"),
+            ("http", "bearer"),
+        }
+
+    async def test_every_operation_has_a_name_of_its_own_and_a_summary(self, document: dict[str, Any]) -> None:
+        found = operations(document)
+        assert len({entry["operationId"] for _, _, entry in found}) == len(found)
+        assert all(entry["summary"] for _, _, entry in found)
+
+    async def test_every_problem_is_described(self, document: dict[str, Any]) -> None:
+        for path, method, entry in operations(document):
+            for status, response in entry["responses"].items():
+                if status.startswith(("4", "5")) and "/health" not in path:
+                    resolved = _resolved(document, response)
+                    assert "application/problem+json" in resolved.get("content", {}), (path, method, status)
+
+    @pytest.mark.parametrize(
+        ("path", "method", "statuses"),
+        [
+            ("/api/v1/exercises/user", "post", {"201", "401", "404", "409", "422"}),
+            ("/api/v1/training-sessions/{session_id}", "patch", {"200", "401", "404", "412", "422"}),
+            ("/api/v1/training-sessions/{session_id}", "delete", {"204", "401", "404", "412"}),
+            ("/api/v1/access/signin", "post", {"204", "401", "403", "422", "429"}),
+        ],
+    )
+    async def test_lists_the_answers(
+        self, document: dict[str, Any], path: str, method: str, statuses: set[str]
+    ) -> None:
+        assert statuses <= document["paths"][path][method]["responses"].keys()
+
+    async def test_names_are_camel_case(self, document: dict[str, Any]) -> None:
+        names = {name for schema in document["components"]["schemas"].values() for name in schema.get("properties", {})}
+        assert {"primaryMuscles", "startTime"} <= names
+        parameters = {
+            parameter["name"]
+            for _, _, entry in operations(document)
+            for parameter in entry.get("parameters", [])
+            if parameter["in"] == "query"
+        }
+        assert not [name for name in names | parameters if "_" in name]
+
+    async def test_references_lead_somewhere(self, document: dict[str, Any], client: httpx.AsyncClient) -> None:
+        text = (await client.get(DOCUMENT)).text
+        for reference in set(re.findall(r'"\$ref":\s*"(#[^"]+)"', text)):
+            assert _resolved(document, {"$ref": reference})
+
+
+class TestPages:
+    @pytest.mark.parametrize("path", ["/docs", "/redoc"])
+    async def test_need_nothing_from_elsewhere(self, client: httpx.AsyncClient, path: str) -> None:
+        page = await client.get(path)
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+        links = re.findall(r'(?:src|href|spec-url)="([^"]+)"', page.text)
+        assert links
+        assert not [link for link in links if "://" in link or link.startswith("//")]
+        for link in links:
+            answer = await client.get(link)
+            assert answer.status_code == 200, link
+            assert answer.content
+
+    @pytest.mark.parametrize("path", ["/docs", "/redoc"])
+    async def test_allow_scripts_of_their_own_only(self, client: httpx.AsyncClient, path: str) -> None:
+        policy = (await client.get(path)).headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe-eval" not in policy
+
+    @pytest.mark.parametrize("path", ["/docs/assets/../../../etc/passwd", "/docs/assets/%2e%2e/%2e%2e/etc/passwd"])
+    async def test_serve_their_own_files_only(self, client: httpx.AsyncClient, path: str) -> None:
+        assert (await client.get(path)).status_code == 404
+
+
+def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        found: Any = document
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            found = found[part.replace("~1", "/").replace("~0", "~")]
+        node = found
+    return node
