@@ -37,12 +37,11 @@ from app.domain.history.dto import (
 from app.domain.history.models import ExerciseMode, SessionStatus
 from app.domain.history.models import TrainingSession as SessionRow
 from app.domain.history.models import TrainingSessionExercise as ExerciseRow
+from app.domain.system.models import TombstoneKind
 from app.errors import BrokenField, Conflict, Gone, NotFound, RuleBroken
 from app.security.principal import Principal
 
 __all__ = ("SessionExerciseService", "SessionService", "SessionSetService", "StartedSession")
-
-TOMBSTONE_KIND = "training_session"
 
 _LONGEST_SECONDS = 2**31 - 1
 _START_AHEAD = timedelta(hours=24)
@@ -310,7 +309,9 @@ class SessionService:
         is_new = (await self._session.execute(statement)).one_or_none() is not None
         connection = await raw_connection(self._session)
         # Asked after the insert, which waits for a deletion of the same id that is under way.
-        if data.id and await connection.fetchval(_WAS_DELETED, principal.user_id, TOMBSTONE_KIND, session_id):
+        if data.id and await connection.fetchval(
+            _WAS_DELETED, principal.user_id, TombstoneKind.TRAINING_SESSION, session_id
+        ):
             raise Gone
         return StartedSession(await _read_session(connection, session_id, principal.user_id), is_new)
 
@@ -377,7 +378,7 @@ class SessionService:
             PreconditionFailed: it was changed in the meantime.
         """
         await _lock(self._session, session_id, principal, precondition)
-        await (await raw_connection(self._session)).execute(_DELETE_SESSION, session_id, TOMBSTONE_KIND)
+        await (await raw_connection(self._session)).execute(_DELETE_SESSION, session_id, TombstoneKind.TRAINING_SESSION)
 
     async def _lock_in_progress(self, session_id: UUID, principal: Principal, precondition: Precondition) -> _Stored:
         stored = await _lock(self._session, session_id, principal, precondition)

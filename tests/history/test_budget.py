@@ -1,0 +1,76 @@
+"""What each call sends to PostgreSQL, BEGIN and COMMIT included."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tests.actors import Actor
+from tests.history.workouts import SESSIONS, add_exercise, add_sets, sets_path, start
+from tests.statements import Statements
+
+Counted = Callable[[], AbstractContextManager[Statements]]
+
+
+class TestBudget:
+    async def test_a_session_is_read_in_one(self, athlete: Actor, statements: Counted) -> None:
+        session = await start(athlete)
+        for _ in range(3):
+            exercise = await add_exercise(athlete, session)
+            await add_sets(athlete, session, exercise, *[{"repsCompleted": 5}] * 5)
+        with statements() as sent:
+            await athlete.client.get(f"{SESSIONS}/{session['id']}")
+        assert len(sent) == 1, sent
+
+    async def test_a_list_is_read_in_one(self, athlete: Actor, statements: Counted) -> None:
+        for _ in range(3):
+            await add_exercise(athlete, await start(athlete))
+        for query in ({}, {"pageSize": 1}, {"status": "in_progress", "from": "2026-01-01"}):
+            with statements() as sent:
+                await athlete.client.get(SESSIONS, params=query)
+            assert len(sent) == 1, sent
+
+    @pytest.mark.parametrize("count", [None, 1, 50])
+    async def test_sets_are_added_in_four(self, athlete: Actor, statements: Counted, count: int | None) -> None:
+        session = await start(athlete)
+        exercise = await add_exercise(athlete, session)
+        with statements() as sent:
+            body = [{"repsCompleted": 5}] * count if count else {"repsCompleted": 5}
+            await athlete.client.post(sets_path(session, exercise), json=body)
+        assert len(sent) == 4, sent
+        assert sent[0].startswith("BEGIN")
+        assert sent[-1].startswith("COMMIT")
+        assert "FOR UPDATE" in sent[1]
+
+    @pytest.mark.parametrize(
+        ("method", "rest", "most"),
+        [
+            ("PATCH", "", 5),
+            ("POST", "/complete", 5),
+            ("DELETE", "", 4),
+            ("POST", "/exercises", 5),
+            ("PATCH", "/exercises/{exercise}", 6),
+            ("PATCH", "/exercises/{exercise}/sets/{set}", 4),
+            ("PUT", "/exercises/{exercise}/sets/order", 7),
+            ("DELETE", "/exercises/{exercise}/sets/{set}", 7),
+        ],
+    )
+    async def test_other_writes_take_few(
+        self, athlete: Actor, statements: Counted, method: str, rest: str, most: int
+    ) -> None:
+        session = await start(athlete)
+        exercise = await add_exercise(athlete, session)
+        ids = [item["id"] for item in await add_sets(athlete, session, exercise, *[{}] * 20)]
+        bodies = {"/exercises": {"exerciseName": "Rows"}, "/exercises/{exercise}/sets/order": {"ids": ids[::-1]}}
+        path = f"{SESSIONS}/{session['id']}{rest.format(exercise=exercise['id'], set=ids[0])}"
+        with statements() as sent:
+            answer = await athlete.client.request(
+                method, path, json=bodies.get(rest, None if method == "DELETE" else {})
+            )
+        assert answer.is_success, answer.text
+        assert len(sent) <= most, sent
+
+    async def test_starting_takes_few(self, athlete: Actor, statements: Counted) -> None:
+        with statements() as sent:
+            await athlete.client.post(SESSIONS, json={})
+        assert len(sent) == 4, sent
