@@ -184,7 +184,7 @@ class AccessController(Controller):
         "access": Provide(provide_access, sync_to_thread=False),
         "users": Provide(provide_users, sync_to_thread=False),
         "client": Provide(provide_client, sync_to_thread=False),
-        "cookies": Provide(provide_cookies, sync_to_thread=False),
+        "session_cookies": Provide(provide_cookies, sync_to_thread=False),
     }
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
@@ -209,31 +209,31 @@ class AccessController(Controller):
         data: JSONBody[Credentials],
         access: NamedDependency[AccessService],
         client: NamedDependency[Client],
-        cookies: NamedDependency[SessionCookies],
+        session_cookies: NamedDependency[SessionCookies],
     ) -> Answer[None]:
         """Opens a session and sets the cookies. Wrong, unknown and inactive look alike."""
-        return _with_tokens(cookies, await access.sign_in(data, client))
+        return _with_tokens(session_cookies, await access.sign_in(data, client))
 
     @post("/refresh-jwt", operation_id="refreshTokens", summary="Exchange the refresh token", status_code=204)
     async def refresh(
         self,
         request: Request[Any, Any, Any],
         access: NamedDependency[AccessService],
-        cookies: NamedDependency[SessionCookies],
+        session_cookies: NamedDependency[SessionCookies],
     ) -> Answer[None]:
         """Replaces both cookies. A refresh token works once; using it again later ends the session."""
-        return _with_tokens(cookies, await access.refresh(request.cookies.get(REFRESH_COOKIE)))
+        return _with_tokens(session_cookies, await access.refresh(request.cookies.get(REFRESH_COOKIE)))
 
     @post("/logout", operation_id="signOut", summary="Sign out", status_code=204)
     async def sign_out(
         self,
         request: Request[Any, Any, Any],
         access: NamedDependency[AccessService],
-        cookies: NamedDependency[SessionCookies],
+        session_cookies: NamedDependency[SessionCookies],
     ) -> Answer[None]:
         """Ends the session of the tokens that were sent, expired ones included, and clears the cookies."""
         await access.sign_out(_presented_tokens(request))
-        return Answer(None, status_code=204, cookies=cookies.cleared())
+        return Answer(None, status_code=204, cookies=session_cookies.cleared())
 
     @patch(
         "/password-update",
@@ -247,11 +247,11 @@ class AccessController(Controller):
         data: JSONBody[PasswordChange],
         access: NamedDependency[AccessService],
         principal: NamedDependency[Principal],
-        cookies: NamedDependency[SessionCookies],
+        session_cookies: NamedDependency[SessionCookies],
     ) -> Answer[None]:
         """Ends all of my sessions and API tokens, this one included: sign in with the new password."""
         await access.change_password(principal, data)
-        return Answer(None, status_code=204, cookies=cookies.cleared())
+        return Answer(None, status_code=204, cookies=session_cookies.cleared())
 
 
 class ProfileController(Controller):
@@ -261,7 +261,7 @@ class ProfileController(Controller):
     tags = ["Access"]
     dependencies = {
         "users": Provide(provide_users, sync_to_thread=False),
-        "cookies": Provide(provide_cookies, sync_to_thread=False),
+        "session_cookies": Provide(provide_cookies, sync_to_thread=False),
     }
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
@@ -289,11 +289,11 @@ class ProfileController(Controller):
         users: NamedDependency[UserService],
         principal: NamedDependency[Principal],
         precondition: NamedDependency[Precondition],
-        cookies: NamedDependency[SessionCookies],
+        session_cookies: NamedDependency[SessionCookies],
     ) -> Answer[None]:
         """Deletes my account with everything that only I could see. Public units and plans stay, without my name."""
         await users.delete_own(principal, data.password, precondition)
-        return Answer(None, status_code=204, cookies=cookies.cleared())
+        return Answer(None, status_code=204, cookies=session_cookies.cleared())
 
 
 class SessionController(Controller):
@@ -304,7 +304,7 @@ class SessionController(Controller):
     guards = WITH_SESSION
     dependencies = {
         "credentials": Provide(provide_credentials, sync_to_thread=False),
-        "cookies": Provide(provide_cookies, sync_to_thread=False),
+        "session_cookies": Provide(provide_cookies, sync_to_thread=False),
     }
     return_dto = StrictDTO[Any]
 
@@ -321,12 +321,12 @@ class SessionController(Controller):
         session_id: FromPath[UUID],
         credentials: NamedDependency[CredentialService],
         principal: NamedDependency[Principal],
-        cookies: NamedDependency[SessionCookies],
+        session_cookies: NamedDependency[SessionCookies],
     ) -> Answer[None]:
         """Ends one of my sessions; the current one too."""
         await credentials.end_session(principal.user_id, session_id)
         is_current = session_id == principal.session_id
-        return Answer(None, status_code=204, cookies=cookies.cleared() if is_current else [])
+        return Answer(None, status_code=204, cookies=session_cookies.cleared() if is_current else [])
 
 
 class TokenController(Controller):

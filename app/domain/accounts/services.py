@@ -8,7 +8,7 @@ from time import time
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
+from asyncpg import Record
 from msgspec import UNSET, Struct
 from sqlalchemy import (
     ColumnElement,
@@ -126,7 +126,7 @@ class PrincipalLoader:
         row = await self._fetch(_TOKEN_PRINCIPAL, token_hash)
         return Principal(**{**row, "scopes": frozenset(row["scopes"])}) if row else None
 
-    async def _fetch(self, statement: str, key: UUID | bytes) -> "asyncpg.Record | None":
+    async def _fetch(self, statement: str, key: UUID | bytes) -> "Record | None":
         async with self._sessions() as session:
             return await (await raw_connection(session)).fetchrow(statement, key)
 
