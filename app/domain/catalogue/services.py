@@ -1,0 +1,689 @@
+"""Reference lists and exercises.
+
+Reads are one statement each, straight on the driver: a nested document comes as JSON that PostgreSQL has put together.
+Writers of one exercise lock its row first. Its version is kept by triggers, whichever of its rows was written.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+from msgspec import UNSET, Struct
+from sqlalchemy import RowMapping, delete, insert, or_, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.base import uuid7
+from app.db.paging import Page, PageRequest, Precondition, Versioned
+from app.db.transaction import raw_connection
+from app.domain.catalogue import models
+from app.domain.catalogue.dto import (
+    MAX_ENTRY_ID,
+    CustomExerciseChange,
+    Entry,
+    EntryChange,
+    EntrySort,
+    Exercise,
+    ExerciseFilters,
+    ExerciseScope,
+    ExerciseSort,
+    NewCustomExercise,
+    NewEntry,
+    NewSystemExercise,
+    SystemExerciseChange,
+    check_muscles,
+)
+from app.errors import BrokenField, Conflict, Forbidden, Malformed, NotFound, RuleBroken
+from app.security.principal import Principal
+
+__all__ = (
+    "EQUIPMENT",
+    "EXERCISE_TAGS",
+    "LINKS",
+    "MUSCLE_GROUPS",
+    "ExerciseService",
+    "ReferenceList",
+    "ReferenceService",
+    "fold",
+    "slugify",
+)
+
+# ruff: noqa: S608 (statements are put together from the constants of this module alone; values are parameters)
+
+_TRAINER: Final = "fitness-trainer"
+_NO_ACCESS: Final = "none"
+_MARKS: Final = re.compile("[\u0300-\u036f]")
+_NOT_IN_SLUGS: Final = re.compile(r"[^a-z0-9]+")
+_IMAGE_PATH: Final = re.compile(r"(?:/[a-z0-9_-]+){2,}\.(?:jpg|jpeg|png|webp)")
+_LONGEST_IMAGE_PATH: Final = 512
+_LONGEST_SLUG: Final = 100
+_SQUEEZED: Final = str.maketrans("", "", " ()./&")
+_HYPHENS: Final = str.maketrans("-", " ", "'\N{RIGHT SINGLE QUOTATION MARK}")
+_DECODER: Final = msgspec.json.Decoder(Exercise)
+_LIST_DECODER: Final = msgspec.json.Decoder(list[Exercise])
+_LETTERS: Final = str.maketrans(
+    {
+        "ß": "ss",
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "đ": "d",
+        "ð": "d",
+        "ł": "l",
+        "þ": "th",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+    }
+)
+
+
+class ReferenceList(Struct, frozen=True):
+    """One of the lists that exercises refer to.
+
+    Attributes:
+        noun: what a row of it is called in sentences.
+    """
+
+    table: str
+    noun: str
+
+
+MUSCLE_GROUPS: Final = ReferenceList("muscle_groups", "muscle group")
+EQUIPMENT: Final = ReferenceList("equipment", "equipment")
+EXERCISE_TAGS: Final = ReferenceList("exercise_tags", "exercise tag")
+
+
+class Link(Struct, frozen=True):
+    """How an exercise refers to a reference list.
+
+    Attributes:
+        wire: the field's name in bodies and answers.
+        table: of the links.
+        column: of the list's id, in the table of the links.
+    """
+
+    wire: str
+    table: str
+    column: str
+    entries: ReferenceList
+
+
+LINKS: Final[Mapping[str, Link]] = {
+    "primary_muscles": Link("primaryMuscles", "exercise_primary_muscles", "muscle_group_id", MUSCLE_GROUPS),
+    "secondary_muscles": Link("secondaryMuscles", "exercise_secondary_muscles", "muscle_group_id", MUSCLE_GROUPS),
+    "equipment": Link("equipment", "exercise_equipment", "equipment_id", EQUIPMENT),
+    "tags": Link("tags", "exercise_tag_map", "tag_id", EXERCISE_TAGS),
+}
+"""The fields of an exercise that hold ids of a reference list."""
+
+
+class ReferenceService:
+    """The rows of one reference list."""
+
+    def __init__(self, session: AsyncSession, entries: ReferenceList) -> None:
+        self._session = session
+        self._entries = entries
+        self._links = [link for link in LINKS.values() if link.entries == entries]
+
+    async def browse(self, search: str, order_by: EntrySort, *, descending: bool) -> list[Entry]:
+        """All rows whose names contain a text, in any case."""
+        direction = "DESC" if descending else "ASC"
+        connection = await raw_connection(self._session)
+        rows = await connection.fetch(
+            f"SELECT id, name FROM {self._entries.table} WHERE strpos(name, $1) > 0 "
+            f"ORDER BY {order_by.value} {direction}",
+            " ".join(search.lower().split()),
+        )
+        return [Entry(*row) for row in rows]
+
+    async def read(self, entry_id: int) -> Entry:
+        """One row.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        connection = await raw_connection(self._session)
+        row = await connection.fetchrow(f"SELECT id, name FROM {self._entries.table} WHERE id = $1", _bounded(entry_id))
+        if row is None:
+            raise NotFound
+        return Entry(*row)
+
+    async def add(self, data: NewEntry) -> Entry:
+        """Add a row; its name is kept in lower case."""
+        name = data.name.lower()
+        added = text(f"INSERT INTO {self._entries.table} (name) VALUES (:name) RETURNING id")
+        return Entry((await self._session.execute(added, {"name": name})).scalar_one(), name)
+
+    async def change(self, entry_id: int, change: EntryChange) -> Entry:
+        """Rename a row. Exercises that refer to it are new versions then, since they show the name.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        entry = await self._lock(entry_id)
+        name = entry.name if change.name is UNSET else change.name.lower()
+        if name != entry.name:
+            values = {"id": entry.id, "name": name}
+            await self._session.execute(text(f"UPDATE {self._entries.table} SET name = :name WHERE id = :id"), values)
+            uses = " UNION ".join(
+                f"SELECT exercise_id FROM {link.table} WHERE {link.column} = :id" for link in self._links
+            )
+            touched = text(f"UPDATE exercises SET updated_at = now() WHERE id IN ({uses})")
+            await self._session.execute(touched, {"id": entry.id})
+        return Entry(entry.id, name)
+
+    async def remove(self, entry_id: int) -> None:
+        """Delete a row.
+
+        Raises:
+            NotFound: there is none with this id.
+            Conflict: an exercise refers to it.
+        """
+        entry = await self._lock(entry_id)
+        used = " OR ".join(f"EXISTS (SELECT FROM {link.table} WHERE {link.column} = :id)" for link in self._links)
+        if await self._session.scalar(text(f"SELECT {used}"), {"id": entry.id}):
+            raise Conflict(f"There are exercises with this {self._entries.noun}.")
+        await self._session.execute(text(f"DELETE FROM {self._entries.table} WHERE id = :id"), {"id": entry.id})
+
+    async def _lock(self, entry_id: int) -> Entry:
+        locked = text(f"SELECT id, name FROM {self._entries.table} WHERE id = :id FOR UPDATE")
+        row = (await self._session.execute(locked, {"id": _bounded(entry_id)})).one_or_none()
+        if row is None:
+            raise NotFound
+        return Entry(row.id, row.name)
+
+
+def _bounded(entry_id: int) -> int:
+    if not 1 <= entry_id <= MAX_ENTRY_ID:
+        raise NotFound
+    return entry_id
+
+
+def _entries_json(link: Link) -> str:
+    return (
+        "(SELECT coalesce(json_agg(json_build_object('id', r.id, 'name', r.name) ORDER BY r.id), '[]'::json) "
+        f"FROM {link.table} l JOIN {link.entries.table} r ON r.id = l.{link.column} WHERE l.exercise_id = e.id)"
+    )
+
+
+def _instant_json(column: str) -> str:
+    return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+
+_DOCUMENT: Final = f"""
+json_build_object(
+    'id', e.id, 'name', e.name, 'slug', e.slug,
+    'aliases', ARRAY(SELECT a.alias FROM exercise_aliases a WHERE a.exercise_id = e.id ORDER BY a.id),
+    'force', e.force, 'difficultyLevel', e.difficulty_level, 'mechanic', e.mechanic, 'category', e.category,
+    'defaultMode', e.default_mode, 'instructions', e.instructions,
+    'imagePathStart', e.image_path_start, 'imagePathEnd', e.image_path_end,
+    {", ".join(f"'{link.wire}', {_entries_json(link)}" for link in LINKS.values())},
+    'isActive', e.is_active, 'createdBy', e.created_by,
+    'createdAt', {_instant_json("e.created_at")}, 'updatedAt', {_instant_json("e.updated_at")})::text
+"""
+
+_READ: Final = f"SELECT e.version, e.created_by, {_DOCUMENT} AS document FROM exercises e WHERE "
+
+_READ_BY_ID: Final = _READ + "e.id = $1"
+
+_READ_BY_NAME: Final = _READ + "e.created_by = $1 AND lower(e.name) = lower($2) AND e.name = $2 AND e.is_active"
+
+_READ_BY_SLUG: Final = _READ + "e.is_system_default AND e.slug = $1 AND e.is_active"
+
+_FOLDED: Final = (
+    "translate(regexp_replace(lower(normalize({0}, NFKD)), '[\u0300-\u036f]', '', 'g'), "
+    "'-''\N{RIGHT SINGLE QUOTATION MARK}', ' ')"
+)
+"""What `fold` does, in SQL."""
+
+_LIST: Final = f"""
+WITH hits AS (
+    SELECT e.id, {{key}} AS key FROM exercises e {{search}} WHERE {{conditions}}
+), page AS (
+    SELECT id, row_number() OVER (ORDER BY key {{direction}}, id) AS position FROM hits
+    ORDER BY position LIMIT {{limit}} OFFSET {{offset}}
+)
+SELECT (SELECT count(*) FROM hits) AS total,
+    '[' || coalesce(string_agg({_DOCUMENT}, ',' ORDER BY page.position), '') || ']' AS items
+FROM page JOIN exercises e ON e.id = page.id
+"""
+
+_SEARCH: Final = f"""
+CROSS JOIN LATERAL (
+    SELECT max(CASE
+        WHEN rtrim(compact, 's') = {{compact}} THEN 4
+        WHEN starts_with(name, {{query}}) THEN 3
+        WHEN NOT EXISTS (SELECT FROM unnest({{words}}::text[]) AS word WHERE strpos(name, word) = 0) THEN 2
+        WHEN alike >= 0.3 OR word_similarity({{query}}, name) >= 0.6 THEN 1
+    END + alike) AS score
+    FROM (
+        SELECT name, compact,
+            greatest(similarity(name, {{query}}), similarity(compact, {{compact}})) AS alike
+        FROM (
+            SELECT {_FOLDED.format("e.name")}
+            UNION ALL
+            SELECT {_FOLDED.format("a.alias")} FROM exercise_aliases a WHERE a.exercise_id = e.id
+        ) names (name), translate(name, ' ()./&', '') AS compact
+    ) compared
+) best
+"""
+"""Exact names first, then beginnings, then names that have all the words, then similar ones."""
+
+_LEVELS: Final = f"ARRAY{[level.value for level in models.DifficultyLevel]}::varchar[]"
+
+_SORT_KEYS: Final[Mapping[ExerciseSort, str]] = {
+    ExerciseSort.NAME: _FOLDED.format("e.name"),
+    ExerciseSort.CREATED_AT: "e.created_at",
+    ExerciseSort.DIFFICULTY_LEVEL: f"array_position({_LEVELS}, e.difficulty_level)",
+}
+
+_UNKNOWN: Final = " UNION ALL ".join(
+    f"SELECT '{link.wire}' AS field, wanted.id FROM unnest(CAST(:{name} AS smallint[])) AS wanted (id) "
+    f"WHERE NOT EXISTS (SELECT FROM {link.entries.table} r WHERE r.id = wanted.id)"
+    for name, link in LINKS.items()
+)
+
+_LOCK: Final = text("SELECT version, created_by, is_active, name FROM exercises WHERE id = :id FOR UPDATE")
+
+_LOCK_TARGET: Final = text("SELECT version, created_by, is_active, name FROM exercises WHERE id = :id FOR KEY SHARE")
+
+_IS_USED: Final = text("""
+    SELECT EXISTS (SELECT FROM training_unit_exercises WHERE exercise_id = :id)
+        OR EXISTS (SELECT FROM training_session_exercises WHERE exercise_id = :id)
+""")
+
+_REFERRING_TABLES: Final = ("training_unit_exercises", "training_session_exercises")
+
+_DROP_ALIASES: Final = text("DELETE FROM exercise_aliases WHERE exercise_id = :id")
+
+_ADD_ALIASES: Final = text("""
+    INSERT INTO exercise_aliases (exercise_id, alias)
+    SELECT CAST(:id AS uuid), alias
+    FROM unnest(CAST(:aliases AS text[])) WITH ORDINALITY AS wanted (alias, position)
+    ORDER BY position
+""")
+
+
+class ExerciseService:
+    """Exercises: those of the system, the caller's own, and for trainers and superusers everybody's.
+
+    Args:
+        cdn_url: prefix of pictures in answers.
+    """
+
+    def __init__(self, session: AsyncSession, cdn_url: str) -> None:
+        self._session = session
+        self._cdn_url = cdn_url.rstrip("/")
+
+    async def read(self, exercise_id: UUID, principal: Principal) -> Versioned[Exercise]:
+        """One exercise, archived or not.
+
+        Raises:
+            NotFound: there is none with this id.
+            Forbidden: it is somebody else's.
+        """
+        connection = await raw_connection(self._session)
+        return self._versioned(await connection.fetchrow(_READ_BY_ID, exercise_id), principal)
+
+    async def find(self, name: str | None, slug: str | None, principal: Principal) -> Versioned[Exercise]:
+        """The caller's exercise of exactly this name, or the system's of this slug; archived ones are not found.
+
+        Raises:
+            Malformed: both or neither are given.
+            NotFound: there is none.
+        """
+        connection = await raw_connection(self._session)
+        if name is not None and slug is None:
+            wanted = unicodedata.normalize("NFC", name).strip()
+            return self._versioned(await connection.fetchrow(_READ_BY_NAME, principal.user_id, wanted), principal)
+        if slug is not None and name is None:
+            return self._versioned(await connection.fetchrow(_READ_BY_SLUG, slug), principal)
+        raise Malformed("Give either name or slug.")
+
+    async def browse(self, filters: ExerciseFilters, page: PageRequest, principal: Principal) -> Page[Exercise]:
+        """One page of the system's and the caller's own exercises."""
+        parameters = _Parameters()
+        conditions = list(_conditions(filters, principal, parameters))
+        key, search = _SORT_KEYS[filters.order_by or ExerciseSort.NAME], ""
+        if filters.search.strip():
+            search = _search(filters.search, parameters)
+            conditions.append("best.score IS NOT NULL")
+            key = key if filters.order_by else "-best.score"
+        statement = _LIST.format(
+            key=key,
+            search=search,
+            conditions=" AND ".join(conditions),
+            direction="DESC" if filters.descending else "ASC",
+            limit=parameters.add(page.page_size),
+            offset=parameters.add(page.offset),
+        )
+        connection = await raw_connection(self._session)
+        [(total, items)] = await connection.fetch(statement, *parameters)
+        exercises = [self._with_cdn(exercise) for exercise in _LIST_DECODER.decode(items)]
+        return Page(exercises, total, page.page_size, page.offset)
+
+    async def create_custom(self, data: NewCustomExercise, principal: Principal) -> Versioned[Exercise]:
+        """Add an exercise of the caller's own.
+
+        Raises:
+            NotFound: muscles or equipment with these ids do not exist; all are named.
+        """
+        return await self._create(_given(data), principal, created_by=principal.user_id, is_system_default=False)
+
+    async def create_system(self, data: NewSystemExercise, principal: Principal) -> Versioned[Exercise]:
+        """Add an exercise for everybody.
+
+        Raises:
+            NotFound: muscles, equipment or tags with these ids do not exist; all are named.
+            RuleBroken: the name gives no slug, or a picture's path is not one.
+        """
+        return await self._create(_given(data), principal, slug=slugify(data.name), is_system_default=True)
+
+    async def change_custom(
+        self, exercise_id: UUID, change: CustomExerciseChange, precondition: Precondition, principal: Principal
+    ) -> Versioned[Exercise]:
+        """Change an exercise of the caller's own.
+
+        Raises:
+            NotFound: it is not the caller's, or refers to what does not exist.
+        """
+        locked = await self._lock(exercise_id)
+        if locked["created_by"] != principal.user_id:
+            raise NotFound
+        return await self._change(exercise_id, _given(change), precondition, principal)
+
+    async def change_system(
+        self, exercise_id: UUID, change: SystemExerciseChange, precondition: Precondition, principal: Principal
+    ) -> Versioned[Exercise]:
+        """Change an exercise of the system; its slug follows its name.
+
+        Raises:
+            NotFound: it is none of the system, or refers to what does not exist.
+        """
+        locked = await self._lock(exercise_id)
+        if locked["created_by"] is not None:
+            raise NotFound
+        return await self._change(exercise_id, _given(change), precondition, principal)
+
+    async def delete(self, exercise_id: UUID, precondition: Precondition, principal: Principal) -> None:
+        """Delete an exercise, or archive it when a template or a session uses it.
+
+        Raises:
+            NotFound: there is none with this id.
+            Forbidden: it is not the caller's to delete.
+        """
+        await self._lock_own(exercise_id, precondition, principal)
+        if await self._session.scalar(_IS_USED, {"id": exercise_id}):
+            await self._update(exercise_id, {"is_active": False})
+        else:
+            await self._session.execute(delete(models.Exercise).where(models.Exercise.id == exercise_id))
+
+    async def archive(self, exercise_id: UUID, precondition: Precondition, principal: Principal) -> Versioned[Exercise]:
+        """Take an exercise out of lists and search; nothing happens when it is archived already.
+
+        Raises:
+            NotFound: there is none with this id.
+            Forbidden: it is not the caller's.
+        """
+        await self._lock_own(exercise_id, precondition, principal)
+        await self._update(exercise_id, {"is_active": False})
+        return await self.read(exercise_id, principal)
+
+    async def restore(self, exercise_id: UUID, precondition: Precondition, principal: Principal) -> Versioned[Exercise]:
+        """Bring an archived exercise back; nothing happens when it is not archived.
+
+        Raises:
+            NotFound: there is none with this id.
+            Forbidden: it is not the caller's.
+            Conflict: another one has taken the name meanwhile.
+        """
+        await self._lock_own(exercise_id, precondition, principal)
+        await self._update(exercise_id, {"is_active": True})
+        return await self.read(exercise_id, principal)
+
+    async def promote(self, exercise_id: UUID, precondition: Precondition, principal: Principal) -> Versioned[Exercise]:
+        """Give a user's exercise to everybody; references to it stay. For superusers.
+
+        Raises:
+            NotFound: there is none with this id.
+            Conflict: it is the system's already, or its name or slug is taken there.
+        """
+        locked = await self._lock(exercise_id)
+        if locked["created_by"] is None:
+            raise Conflict("It is an exercise of the system already.")
+        precondition.check(locked["version"], _access(locked["created_by"], principal))
+        changes = {"created_by": None, "is_system_default": True, "slug": slugify(locked["name"])}
+        await self._update(exercise_id, changes)
+        return await self.read(exercise_id, principal)
+
+    async def merge(
+        self, exercise_id: UUID, into_id: UUID, precondition: Precondition, principal: Principal
+    ) -> Versioned[Exercise]:
+        """Replace an exercise of the caller's own, in templates and history, by another one; names there stay.
+
+        Raises:
+            NotFound: there is no such exercise, or no such target that the caller may use.
+            Forbidden: it is not the caller's.
+            RuleBroken: the target is archived, or the exercise itself.
+        """
+        locked = await self._lock(exercise_id)
+        if locked["created_by"] != principal.user_id:
+            raise Forbidden
+        precondition.check(locked["version"], _access(locked["created_by"], principal))
+        if into_id == exercise_id:
+            raise RuleBroken.of("intoId", "An exercise can't be merged into itself.")
+        target = (await self._session.execute(_LOCK_TARGET, {"id": into_id})).mappings().one_or_none()
+        if target is None or target["created_by"] not in (None, principal.user_id):
+            raise NotFound("There is no exercise with the id of intoId.")
+        if not target["is_active"]:
+            raise RuleBroken.of("intoId", "This exercise is archived.")
+        for table in _REFERRING_TABLES:
+            repointed = text(f"UPDATE {table} SET exercise_id = :into WHERE exercise_id = :id")
+            await self._session.execute(repointed, {"id": exercise_id, "into": into_id})
+        await self._session.execute(delete(models.Exercise).where(models.Exercise.id == exercise_id))
+        return await self.read(into_id, principal)
+
+    async def _create(self, given: dict[str, Any], principal: Principal, **fixed: object) -> Versioned[Exercise]:
+        links, aliases = _take_links(given), given.pop("aliases", None) or []
+        await self._require_known(links)
+        exercise_id = uuid7()
+        columns = {**self._columns(given), **fixed}
+        columns["default_mode"] = columns.get("default_mode") or models.ExerciseMode.REPS
+        await self._session.execute(insert(models.Exercise).values(id=exercise_id, **columns))
+        await self._replace_links(exercise_id, {name: ids for name, ids in links.items() if ids})
+        await self._replace_aliases(exercise_id, [], aliases)
+        return await self.read(exercise_id, principal)
+
+    async def _change(
+        self, exercise_id: UUID, given: dict[str, Any], precondition: Precondition, principal: Principal
+    ) -> Versioned[Exercise]:
+        """Change an exercise whose row is locked; what is equal to what is stored is not written."""
+        stored = await self.read(exercise_id, principal)
+        precondition.check(stored.version, stored.access)
+        before = stored.document
+        links, aliases = _take_links(given), given.pop("aliases", UNSET)
+        _check_merged(before, given, links)
+        await self._require_known(links)
+        columns = self._columns(given)
+        if "name" in columns and before.created_by is None:
+            columns["slug"] = slugify(columns["name"])
+        await self._update(exercise_id, columns)
+        await self._replace_links(
+            exercise_id, {name: ids for name, ids in links.items() if set(ids) != _ids(before, name)}
+        )
+        if aliases is not UNSET:
+            await self._replace_aliases(exercise_id, before.aliases, aliases or [])
+        return await self.read(exercise_id, principal)
+
+    async def _lock(self, exercise_id: UUID) -> RowMapping:
+        row = (await self._session.execute(_LOCK, {"id": exercise_id})).mappings().one_or_none()
+        if row is None:
+            raise NotFound
+        return row
+
+    async def _lock_own(self, exercise_id: UUID, precondition: Precondition, principal: Principal) -> RowMapping:
+        """Lock what the caller owns, or what is the system's where the caller is a superuser."""
+        locked = await self._lock(exercise_id)
+        owned = locked["created_by"] == principal.user_id
+        if not owned and not (locked["created_by"] is None and principal.is_superuser):
+            raise Forbidden
+        precondition.check(locked["version"], _access(locked["created_by"], principal))
+        return locked
+
+    async def _update(self, exercise_id: UUID, columns: Mapping[str, object]) -> None:
+        """Write columns of the exercise's own row, unless they hold these values already."""
+        if not columns:
+            return
+        changed = or_(*(getattr(models.Exercise, name).is_distinct_from(value) for name, value in columns.items()))
+        statement = update(models.Exercise).where(models.Exercise.id == exercise_id, changed).values(**columns)
+        await self._session.execute(statement, execution_options={"synchronize_session": False})
+
+    async def _require_known(self, links: Mapping[str, Sequence[int]]) -> None:
+        wanted = {name: list(links.get(name, ())) for name in LINKS}
+        unknown = (await self._session.execute(text(_UNKNOWN), wanted)).all()
+        if unknown:
+            named = ", ".join(f"{field} {entry_id}" for field, entry_id in unknown)
+            raise NotFound(f"These do not exist: {named}.")
+
+    async def _replace_links(self, exercise_id: UUID, links: Mapping[str, Sequence[int]]) -> None:
+        if not links:
+            return
+        parts = []
+        for name in links:
+            table, column, ids = LINKS[name].table, LINKS[name].column, f"CAST(:{name} AS smallint[])"
+            gone = f"DELETE FROM {table} WHERE exercise_id = :id AND {column} <> ALL ({ids})"
+            new = (
+                f"INSERT INTO {table} SELECT CAST(:id AS uuid), wanted FROM unnest({ids}) wanted ON CONFLICT DO NOTHING"
+            )
+            parts += [f"gone_{name} AS ({gone})", f"new_{name} AS ({new})"]
+        await self._session.execute(text(f"WITH {', '.join(parts)} SELECT"), {"id": exercise_id, **links})
+
+    async def _replace_aliases(self, exercise_id: UUID, before: Sequence[str], after: Sequence[str]) -> None:
+        if len({alias.lower() for alias in after}) < len(after):
+            raise RuleBroken.of("aliases", "Each alias may be given once.")
+        if before and list(before) != list(after):
+            await self._session.execute(_DROP_ALIASES, {"id": exercise_id})
+        if after and list(before) != list(after):
+            await self._session.execute(_ADD_ALIASES, {"id": exercise_id, "aliases": list(after)})
+
+    def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of the exercise's own row, with pictures as they are stored."""
+        images = {
+            name: self._image_path(name, given[name])
+            for name in ("image_path_start", "image_path_end")
+            if given.get(name) is not None
+        }
+        return {**given, **images}
+
+    def _image_path(self, name: str, value: str) -> str:
+        path = value.removeprefix(self._cdn_url)
+        if not _IMAGE_PATH.fullmatch(path) or len(path) > _LONGEST_IMAGE_PATH:
+            wire = "imagePathStart" if name == "image_path_start" else "imagePathEnd"
+            raise RuleBroken.of(wire, "Expected a path such as /folder/file.jpg.", "pattern")
+        return path
+
+    def _versioned(self, row: Record | None, principal: Principal) -> Versioned[Exercise]:
+        if row is None:
+            raise NotFound
+        access = _access(row["created_by"], principal)
+        if access == _NO_ACCESS:
+            raise Forbidden("This is another user's exercise.")
+        return Versioned(self._with_cdn(_DECODER.decode(row["document"])), row["version"], access)
+
+    def _with_cdn(self, exercise: Exercise) -> Exercise:
+        if exercise.image_path_start:
+            exercise.image_path_start = self._cdn_url + exercise.image_path_start
+        if exercise.image_path_end:
+            exercise.image_path_end = self._cdn_url + exercise.image_path_end
+        return exercise
+
+
+class _Parameters(list[object]):
+    """The parameters of a statement that is put together."""
+
+    def add(self, value: object) -> str:
+        """Add a parameter; what stands for it in the statement."""
+        self.append(value)
+        return f"${len(self)}"
+
+
+def _conditions(filters: ExerciseFilters, principal: Principal, parameters: _Parameters) -> Iterator[str]:
+    if filters.scope is ExerciseScope.SYSTEM:
+        yield "e.is_system_default AND e.is_active"
+    else:
+        mine = f"e.created_by = {parameters.add(principal.user_id)}::uuid"
+        yield mine if filters.scope is ExerciseScope.USER else f"(e.is_system_default OR {mine})"
+        yield f"(e.is_active OR {mine})" if filters.include_inactive else "e.is_active"
+    for name, link in LINKS.items():
+        if ids := getattr(filters, name):
+            yield (
+                f"EXISTS (SELECT FROM {link.table} l WHERE l.exercise_id = e.id "
+                f"AND l.{link.column} = ANY ({parameters.add(ids)}::smallint[]))"
+            )
+    for column in ("category", "difficulty_level", "force", "mechanic"):
+        if values := getattr(filters, column):
+            yield f"e.{column} = ANY ({parameters.add(values)}::text[])"
+
+
+def _search(wanted: str, parameters: _Parameters) -> str:
+    query = fold(wanted) or wanted.strip()
+    compact = query.translate(_SQUEEZED).rstrip("s") or query
+    words = [word.rstrip("s") or word for word in query.split()]
+    return _SEARCH.format(query=parameters.add(query), compact=parameters.add(compact), words=parameters.add(words))
+
+
+def fold(name: str) -> str:
+    """A name as it is compared: lower case, without accents and apostrophes, hyphens as blanks."""
+    plain = _MARKS.sub("", unicodedata.normalize("NFKD", name).lower())
+    return " ".join(plain.translate(_HYPHENS).split())
+
+
+def slugify(name: str) -> str:
+    """The slug of a name: folded to ASCII, lower-case, everything else to ``-``.
+
+    Raises:
+        RuleBroken: nothing is left.
+    """
+    letters = _MARKS.sub("", unicodedata.normalize("NFKD", name).lower()).translate(_LETTERS)
+    slug = _NOT_IN_SLUGS.sub("-", letters).strip("-")[:_LONGEST_SLUG].rstrip("-")
+    if not slug:
+        raise RuleBroken.of("name", "The name needs a letter from a to z, or a digit, for its slug.")
+    return slug
+
+
+def _access(created_by: UUID | None, principal: Principal) -> str:
+    """What the caller may do with an exercise."""
+    if created_by == principal.user_id:
+        return "owner"
+    if principal.is_superuser:
+        return "admin"
+    return "read" if created_by is None or principal.role_slug == _TRAINER else _NO_ACCESS
+
+
+def _given(data: Struct) -> dict[str, Any]:
+    """What a body says."""
+    return {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
+
+
+def _take_links(given: dict[str, Any]) -> dict[str, list[int]]:
+    """Take the references to lists out of a body, each id once."""
+    return {name: list(dict.fromkeys(given.pop(name) or [])) for name in LINKS if name in given}
+
+
+def _check_merged(before: Exercise, given: Mapping[str, Any], links: Mapping[str, Sequence[int]]) -> None:
+    """What a body has to have as a whole, once a change is merged into it."""
+    after = {name: links[name] if name in links else _ids(before, name) for name in LINKS}
+    check_muscles(after["primary_muscles"], after["secondary_muscles"])
+    if before.created_by is None:
+        missing = [] if after["tags"] else [BrokenField("missing", "tags", "A system exercise needs a tag.")]
+        if not given.get("instructions", before.instructions):
+            missing.append(BrokenField("missing", "instructions", "A system exercise needs instructions."))
+        if missing:
+            raise RuleBroken(missing)
+
+
+def _ids(exercise: Exercise, name: str) -> set[int]:
+    entries: list[Entry] = getattr(exercise, name)
+    return {entry.id for entry in entries}
