@@ -98,18 +98,18 @@ _PROGRAMME = (
         1,
         "Pull",
         (
-            _lift("deadlift", _REPS, 3, "90", "5", 5),
+            _lift("barbell-deadlift", _REPS, 3, "90", "5", 5),
             _lift("pull-up", _REPS, 4, "0", "0", 6),
-            _lift("barbell-row", _REPS, 3, "50", "2.5", 8),
+            _lift("barbell-bent-over-row", _REPS, 3, "50", "2.5", 8),
             _lift("barbell-curl", _REPS, 3, "25", "0.5", 10),
-            _lift("farmers-walk", _DISTANCE, 3, "0.04", "0.005"),
+            _lift("farmer-s-walk", _DISTANCE, 3, "0.04", "0.005"),
         ),
     ),
     _Workout(
         3,
         "Legs",
         (
-            _lift("barbell-squat", _REPS, 4, "75", "2.5", 6),
+            _lift("barbell-back-squat", _REPS, 4, "75", "2.5", 6),
             _lift("romanian-deadlift", _REPS, 3, "60", "2.5", 8),
             _lift("walking-lunge", _REPS, 3, "16", "1", 12),
             _lift("standing-calf-raise", _REPS, 4, "40", "2.5", 15),
@@ -122,7 +122,7 @@ _PROGRAMME = (
             _lift("rowing-machine", _DISTANCE, 3, "1", "0.1"),
             _lift("jump-rope", _TIME, 4, "60", "10"),
             _lift("side-plank", _TIME, 3, "30", "5"),
-            _lift("hamstring-stretch", _SETS_ONLY, 2),
+            _lift("seated-forward-fold", _SETS_ONLY, 2),
         ),
     ),
 )

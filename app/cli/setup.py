@@ -8,7 +8,7 @@ from advanced_alchemy.alembic.commands import AlembicCommands
 from app.db.engine import database_config
 from app.db.transaction import Transactions
 from app.domain.accounts.services import seed_roles
-from app.domain.catalogue.services import seed_catalogue
+from app.domain.catalogue.seed import seed_catalogue
 from app.settings import Settings
 
 __all__ = ("prepare_database",)
