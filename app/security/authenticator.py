@@ -123,9 +123,10 @@ class Authenticator:
         self._by_user: dict[UUID, set[bytes]] = {}
         self._loads: set[_Load] = set()
         broadcast.listen(self.drop)
+        tokens.before_use(self.catch_up)
 
     def catch_up(self) -> None:
-        """Take in what was published on this machine: in each request, unless `cached` is called anyway."""
+        """Take in what was published on this machine. Whatever uses what is kept here does so by itself."""
         topics = self._ring.catch_up()
         if topics:
             self.drop(topics)

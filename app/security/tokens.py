@@ -83,7 +83,6 @@ class Tokens:
     """Issues and verifies tokens of one issuer.
 
     Attributes:
-        keys: the keys in use; replaced as a whole when they are rotated.
         access_ttl: lifetime of an access token in seconds.
         refresh_ttl: lifetime of a refresh token in seconds.
     """
@@ -107,12 +106,28 @@ class Tokens:
             leeway: seconds by which nbf and iat may lie ahead of our clock; exp has none.
             clock: tells Unix seconds.
         """
-        self.keys = keys
+        self._keys = keys
+        self._look_for_news: Callable[[], None] | None = None
         self.access_ttl = access_ttl
         self.refresh_ttl = refresh_ttl
         self._issuer = issuer
         self._leeway = leeway
         self._clock = clock
+
+    @property
+    def keys(self) -> KeyRing:
+        """The keys in use, replaced as a whole when they are rotated."""
+        if self._look_for_news is not None:
+            self._look_for_news()
+        return self._keys
+
+    @keys.setter
+    def keys(self, keys: KeyRing) -> None:
+        self._keys = keys
+
+    def before_use(self, look_for_news: Callable[[], None]) -> None:
+        """Have this called before each use of the keys: it may replace them."""
+        self._look_for_news = look_for_news
 
     def issue_access(self, user_id: UUID, session_id: UUID, jti: UUID, ends_at: float | None = None) -> str:
         """A new access token, which ends with the session (`ends_at`, Unix seconds) at the latest."""
@@ -171,7 +186,8 @@ class Tokens:
         return self._sign(typ, str(user_id), jti, issued_at, expires_at, sid=str(session_id))
 
     def _sign(self, typ: str, sub: str, jti: UUID, issued_at: int, expires_at: int, **more: str) -> str:
-        header = {"alg": ALGORITHM, "kid": self.keys.signing_kid, "typ": "JWT"}
+        keys = self.keys
+        header = {"alg": ALGORITHM, "kid": keys.signing_kid, "typ": "JWT"}
         claims: dict[str, str | int] = {
             "iss": self._issuer,
             "aud": AUDIENCE,
@@ -183,7 +199,7 @@ class Tokens:
             "typ": typ,
             **more,
         }
-        return jwt.encode(header, claims, self.keys.signing_key, algorithms=[ALGORITHM])
+        return jwt.encode(header, claims, keys.signing_key, algorithms=[ALGORITHM])
 
     def _verify_current(self, token: str, typ: Literal["access", "refresh"]) -> Claims:
         claims = self._verify(token, _claims_decoder)

@@ -16,7 +16,7 @@ from app.security.broadcast import Broadcast
 from app.security.invalidations import EVERYBODY, SIGNING_KEYS, InvalidationRing
 from app.security.keys import KeyRing
 from app.security.principal import Principal, Scope
-from app.security.tokens import Tokens
+from app.security.tokens import InvalidToken, Tokens
 
 
 class AlwaysSure(Broadcast):
@@ -359,6 +359,20 @@ class TestSigningKeys:
         service.elsewhere.publish([SIGNING_KEYS])
         assert await service.authenticator.authenticate(old) is None
         assert await service.authenticator.authenticate(new)
+
+    async def test_a_rotation_shows_in_the_next_token(self, service: Service, keys: KeyRing) -> None:
+        rings = [keys]
+        service.authenticator = service.worker(load_keys=lambda: rings[-1])
+        old = service.tokens.issue_refresh(uuid4(), uuid4(), uuid4(), 0, 10**10)
+        rings.append(keys.rotate())
+        service.elsewhere.publish([SIGNING_KEYS])
+        new = service.tokens.issue_refresh(uuid4(), uuid4(), uuid4(), 0, 10**10)
+        rings.append(rings[-1].retire(keys.signing_kid))
+        service.elsewhere.publish([SIGNING_KEYS])
+        assert service.tokens.verify_refresh(new)
+        with pytest.raises(InvalidToken):
+            service.tokens.verify_refresh(old)
+        assert service.tokens.keys is rings[-1]
 
     async def test_a_broken_file_leaves_the_keys_in_use(self, service: Service) -> None:
         service.authenticator = service.worker(load_keys=lambda: KeyRing.from_json(json.dumps({"keys": []})))
