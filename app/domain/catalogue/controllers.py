@@ -57,7 +57,7 @@ Direction = Annotated[SortOrder, QueryParameter(name="sortOrder")]
 
 
 def provide_filters(
-    scope: Annotated[
+    whose: Annotated[
         ExerciseScope, QueryParameter(name="scope", description="The system's exercises, mine, or both.")
     ] = ExerciseScope.ALL,
     primary_muscles: Annotated[EntryIdFilter | None, QueryParameter(name="primaryMuscles")] = None,
@@ -80,7 +80,7 @@ def provide_filters(
 ) -> ExerciseFilters:
     """The dependency ``filters``: which exercises a list has, and in which order."""
     return ExerciseFilters(
-        scope=scope,
+        scope=whose,
         primary_muscles=primary_muscles,
         secondary_muscles=secondary_muscles,
         equipment=equipment,
