@@ -20,7 +20,7 @@ from app.http.context import API, RequestContext
 from app.http.fields import Scalar
 from app.http.idempotency import Replay, replay
 from app.http.metrics import count
-from app.http.openapi import ScalarSchemaPlugin, assets_router, openapi_config
+from app.http.openapi import DocumentsController, ScalarSchemaPlugin, assets_router, openapi_config
 from app.http.parameters import provide_page, refuse_unknown_parameters
 from app.http.problems import handle_exception
 from app.http.session import provide_db_session
@@ -80,6 +80,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
         return [
             SystemController,
             KeysController,
+            DocumentsController,
             assets_router(),
             Router(API, route_handlers=[SystemController, KeysController, *domains]),
         ]

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from litestar import Controller, Litestar, MediaType, Request, Response, Router, get
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.openapi.spec import Schema
@@ -65,7 +66,8 @@ def openapi_config(settings: Settings) -> OpenAPIConfig:
             }
         ),
         security=[{"cookie": []}, {"bearer": []}],
-        openapi_controller=DocumentsController,  # type: ignore[arg-type]
+        path=DOCUMENT,
+        render_plugins=[DocumentPlugin(path=["/", "/openapi.json"], media_type=MediaType.JSON)],
         use_handler_docstrings=True,
     )
 
@@ -84,17 +86,20 @@ class ScalarSchemaPlugin(OpenAPISchemaPlugin):
         return schema
 
 
+class DocumentPlugin(OpenAPIRenderPlugin):
+    """Serves the description."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
+        """The OpenAPI document, with what every route has in common."""
+        return description(request.app)
+
+
 class DocumentsController(Controller):
-    """The description, and the pages."""
+    """The pages that show the description."""
 
     include_in_schema = False
     dto = None
     return_dto = None
-
-    @get(DOCUMENT, media_type=MediaType.JSON)
-    async def document(self, request: Request[Any, Any, Any]) -> bytes:
-        """The OpenAPI document."""
-        return description(request.app)
 
     @get("/docs", media_type=MediaType.HTML)
     async def swagger(self) -> Response[str]:
