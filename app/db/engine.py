@@ -45,6 +45,8 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
             },
         ),
         alembic_config=AlembicAsyncConfig(script_location=str(MIGRATIONS), version_table_name="alembic_version"),
+        # Sessions are handed out by app.http.session, whose transactions end before the answer is sent.
+        session_dependency_key="unmanaged_session",
         set_default_exception_handler=False,
     )
 
