@@ -444,6 +444,7 @@ def create_training() -> None:
         "training_units",
         ["created_by", sa.literal_column("lower(name)")],
         unique=True,
+        postgresql_where=sa.text("created_by IS NOT NULL"),
     )
     op.create_table(
         "training_plans",
@@ -493,6 +494,7 @@ def create_training() -> None:
         "training_plans",
         ["created_by", sa.literal_column("lower(name)")],
         unique=True,
+        postgresql_where=sa.text("created_by IS NOT NULL"),
     )
     op.create_table(
         "training_unit_exercises",

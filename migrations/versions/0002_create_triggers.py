@@ -59,7 +59,10 @@ CHILDREN = {
     "training_session_exercises": ("training_sessions", "SELECT training_session_id FROM {rows}"),
     "training_session_sets": (
         "training_sessions",
-        "SELECT training_session_id FROM training_session_exercises WHERE id IN (SELECT session_exercise_id FROM {rows})",
+        (
+            "SELECT training_session_id FROM training_session_exercises"
+            " WHERE id IN (SELECT session_exercise_id FROM {rows})"
+        ),
     ),
     "running_workouts": ("running_plans", "SELECT plan_id FROM {rows}"),
 }
