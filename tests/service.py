@@ -1,5 +1,6 @@
 """The real app, answering httpx in the test's own event loop."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -8,9 +9,6 @@ import httpx
 from litestar import Litestar
 from litestar.types import ASGIApp
 
-from app import create_app
-from app.http.context import RequestContext
-from app.plugin import IronTrackPlugin
 from app import create_app
 from app.plugin import surrounded
 from app.settings import Settings, load_settings
@@ -39,11 +37,9 @@ class Service:
         """Start the app with these variables and no others; it ends with the block."""
         settings = load_settings(environment)
         litestar = create_app(settings)
-        asgi = RequestContext(litestar, settings, litestar.plugins.get(IronTrackPlugin).resources)
-        async with litestar.lifespan():
-            service = cls(settings, litestar, asgi)
-            async with service._clients:
-                yield service
+        service = cls(settings, litestar, surrounded(litestar))
+        async with _alive(litestar), service._clients:
+            yield service
 
     def client(self, *, address: str = "127.0.0.1", port: int = 50000, **options: Any) -> httpx.AsyncClient:
         """A new client with its own cookies, closed when the app ends.
@@ -57,3 +53,23 @@ class Service:
         client = httpx.AsyncClient(transport=transport, base_url=ORIGIN, **options)
         self._clients.push_async_callback(client.aclose)
         return client
+
+
+@asynccontextmanager
+async def _alive(litestar: Litestar) -> AsyncIterator[None]:
+    """Start and end the app in one task: fixtures begin and end in different ones, which task groups don't bear."""
+    started, ending = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with litestar.lifespan():
+            started.set()
+            await ending.wait()
+
+    life = asyncio.create_task(live())
+    life.add_done_callback(lambda _: started.set())
+    await started.wait()
+    if life.done():
+        life.result()
+    yield
+    ending.set()
+    await life
