@@ -50,6 +50,7 @@ class Broadcast:
         self._listeners: list[Callable[[Topics], None]] = []
         self._task: asyncio.Task[None] | None = None
         self._heard = _NEVER
+        self._lost = False
         self._unsent: set[UUID] = set()
 
     @property
@@ -94,7 +95,9 @@ class Broadcast:
             try:
                 await self._subscription()
             except (ValkeyError, OSError, TimeoutError) as error:
-                log.warning("invalidation subscription lost", error=str(error))
+                if not self._lost:
+                    log.warning("invalidation subscription lost", error=str(error))
+                self._lost = True
             except Exception:
                 # Nobody awaits this task, and without it every request costs a statement.
                 log.exception("invalidation subscription failed")
@@ -134,6 +137,7 @@ class Broadcast:
                 # What was published before our question came before its answer: news are complete up to then.
                 self._heard = float(sent_at)
             case {"type": "subscribe"}:
+                self._lost = False
                 self._tell(EVERYTHING)
             case {"type": "message", "data": bytes(payload)} if _node(payload) != self._ring.node:
                 self._tell(_topics(payload))
