@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Request, delete, get, patch, post
+from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency, Provide
 from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, RequestBody, Schema
@@ -210,7 +210,7 @@ class AccessController(Controller):
         access: NamedDependency[AccessService],
         client: NamedDependency[Client],
         session_cookies: NamedDependency[SessionCookies],
-    ) -> Answer[None]:
+    ) -> Response[None]:
         """Opens a session and sets the cookies. Wrong, unknown and inactive look alike."""
         return _with_tokens(session_cookies, await access.sign_in(data, client))
 
@@ -220,7 +220,7 @@ class AccessController(Controller):
         request: Request[Any, Any, Any],
         access: NamedDependency[AccessService],
         session_cookies: NamedDependency[SessionCookies],
-    ) -> Answer[None]:
+    ) -> Response[None]:
         """Replaces both cookies. A refresh token works once; using it again later ends the session."""
         return _with_tokens(session_cookies, await access.refresh(request.cookies.get(REFRESH_COOKIE)))
 
@@ -230,10 +230,10 @@ class AccessController(Controller):
         request: Request[Any, Any, Any],
         access: NamedDependency[AccessService],
         session_cookies: NamedDependency[SessionCookies],
-    ) -> Answer[None]:
+    ) -> Response[None]:
         """Ends the session of the tokens that were sent, expired ones included, and clears the cookies."""
         await access.sign_out(_presented_tokens(request))
-        return Answer(None, status_code=204, cookies=session_cookies.cleared())
+        return Response(None, status_code=204, cookies=session_cookies.cleared())
 
     @patch(
         "/password-update",
@@ -248,10 +248,10 @@ class AccessController(Controller):
         access: NamedDependency[AccessService],
         principal: NamedDependency[Principal],
         session_cookies: NamedDependency[SessionCookies],
-    ) -> Answer[None]:
+    ) -> Response[None]:
         """Ends all of my sessions and API tokens, this one included: sign in with the new password."""
         await access.change_password(principal, data)
-        return Answer(None, status_code=204, cookies=session_cookies.cleared())
+        return Response(None, status_code=204, cookies=session_cookies.cleared())
 
 
 class ProfileController(Controller):
@@ -290,10 +290,10 @@ class ProfileController(Controller):
         principal: NamedDependency[Principal],
         precondition: NamedDependency[Precondition],
         session_cookies: NamedDependency[SessionCookies],
-    ) -> Answer[None]:
+    ) -> Response[None]:
         """Deletes my account with everything that only I could see. Public units and plans stay, without my name."""
         await users.delete_own(principal, data.password, precondition)
-        return Answer(None, status_code=204, cookies=session_cookies.cleared())
+        return Response(None, status_code=204, cookies=session_cookies.cleared())
 
 
 class SessionController(Controller):
@@ -322,11 +322,11 @@ class SessionController(Controller):
         credentials: NamedDependency[CredentialService],
         principal: NamedDependency[Principal],
         session_cookies: NamedDependency[SessionCookies],
-    ) -> Answer[None]:
+    ) -> Response[None]:
         """Ends one of my sessions; the current one too."""
         await credentials.end_session(principal.user_id, session_id)
         is_current = session_id == principal.session_id
-        return Answer(None, status_code=204, cookies=session_cookies.cleared() if is_current else [])
+        return Response(None, status_code=204, cookies=session_cookies.cleared() if is_current else [])
 
 
 class TokenController(Controller):
@@ -471,14 +471,14 @@ class RoleController(Controller):
         return await roles.revoke(principal, email, data.role_slug)
 
 
-def _with_tokens(cookies: SessionCookies, signed_in: SignedIn) -> Answer[None]:
+def _with_tokens(cookies: SessionCookies, signed_in: SignedIn) -> Response[None]:
     made = [
         cookies.access(signed_in.access_token, signed_in.access_max_age),
         cookies.refresh(signed_in.refresh_token, signed_in.refresh_max_age),
     ]
     if signed_in.device is not None:
         made.append(cookies.device(signed_in.device))
-    return Answer(None, status_code=204, cookies=made)
+    return Response(None, status_code=204, cookies=made)
 
 
 def _presented_tokens(request: Request[Any, Any, Any]) -> list[str]:
