@@ -1,5 +1,6 @@
 """Routes of the catalogue."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -270,11 +271,11 @@ def _created(exercise: Versioned[Exercise]) -> Answer[Exercise]:
     return created(exercise, f"/api/v1/exercises/{exercise.document.id}")
 
 
-def _operation_id(handler: HTTPRouteHandler, _: object, __: object) -> str:
-    """Such as listMuscleGroups or addEquipment: what a handler does, on which list."""
+def _operation_id(handler: HTTPRouteHandler, _: object, path: Sequence[object]) -> str:
+    """Such as browseMuscleGroups or addEquipment: what a handler does, on which list."""
     action = handler.handler_name.rpartition(".")[2]
-    owner = type(handler.owner).__name__.removesuffix("Controller")
-    return f"{action}{owner}"
+    name = str(path[path.index("catalogs") + 1])
+    return action + name.title().replace("-", "")
 
 
 class ReferenceController(Controller):
