@@ -183,7 +183,7 @@ async def add_demo(session: AsyncSession, settings: Settings) -> DemoAccount | N
             Exercise.is_system_default, Exercise.slug.in_(slugs)
         )
     )
-    catalogue = {slug: _Reference(*reference) for slug, *reference in found}
+    catalogue = {row.slug: _Reference(row.id, row.name, row.default_mode) for row in found}
     await _add_history(await raw_connection(session), user_id, catalogue, datetime.now(UTC).date())
     return DemoAccount(EMAIL, password)
 

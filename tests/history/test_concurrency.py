@@ -1,9 +1,9 @@
 """Several clients write to one session at once, through two apps with their own pools."""
 
 import asyncio
+from itertools import chain
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from app.db.base import uuid7
 from tests.actors import Actor, sign_in
 from tests.conftest import MakeApp
-from tests.history.workouts import SESSIONS, add_exercise, add_sets, exercise_path, read, sets_path, start
-
-Connection = asyncpg.Connection[asyncpg.Record]
+from tests.history.workouts import SESSIONS, Connection, add_exercise, add_sets, exercise_path, read, sets_path, start
 
 MOVES = st.lists(st.tuples(st.sampled_from(["add", "insert", "remove", "order"]), st.integers(0, 9)), max_size=12)
 
@@ -41,7 +39,7 @@ class TestAtOnce:
             return [answer.json()["orderIndex"] for answer in answers]
 
         orders = await asyncio.gather(*(add(client, 10 * number) for number, client in enumerate(clients)))
-        assert sorted(sum(orders, [])) == list(range(1, 51))
+        assert sorted(chain(*orders)) == list(range(1, 51))
         sets = (await read(athlete, session))["exercises"][0]["sets"]
         assert [item["orderIndex"] for item in sets] == list(range(1, 51))
         assert len({item["repsCompleted"] for item in sets}) == 50

@@ -1,12 +1,12 @@
 from typing import Any
 
-import asyncpg
 import pytest
 
 from app.db.base import uuid7
 from tests.actors import Actor
 from tests.history.workouts import (
     SESSIONS,
+    Connection,
     add_exercise,
     add_sets,
     broken_fields,
@@ -16,8 +16,6 @@ from tests.history.workouts import (
     read,
     start,
 )
-
-Connection = asyncpg.Connection[asyncpg.Record]
 
 UNPLANNED = {
     "orderIndex": None,
@@ -327,7 +325,8 @@ class TestOrder:
         path = f"{SESSIONS}/{session['id']}/exercises/order"
         for ids in ([], [first], [first, first], [first, second, second], [first, foreign], [first, second, 2**62]):
             assert broken_fields(await athlete.client.put(path, json={"ids": ids})) == ["ids"]
-        for ids, field in ([first, "2"], "ids[1]"), ([0, first], "ids[0]"), ([2**63], "ids[0]"), (None, "ids"):
+        bad: list[tuple[Any, str]] = [([first, "2"], "ids[1]"), ([0], "ids[0]"), ([2**63], "ids[0]"), (None, "ids")]
+        for ids, field in bad:
             assert broken_fields(await athlete.client.put(path, json={"ids": ids})) == [field]
         assert broken_fields(await athlete.client.put(path, json={})) == ["ids"]
         assert await read(athlete, session) == before

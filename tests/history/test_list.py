@@ -1,17 +1,24 @@
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from app.db.base import uuid7
 from tests.actors import Actor
-from tests.history.workouts import SESSIONS, add_exercise, add_sets, broken_fields, create_exercise, read, start
-
-Connection = asyncpg.Connection[asyncpg.Record]
+from tests.history.workouts import (
+    SESSIONS,
+    Connection,
+    add_exercise,
+    add_sets,
+    broken_fields,
+    create_exercise,
+    read,
+    start,
+)
 
 _INSERT = "INSERT INTO training_sessions (id, user_id, start_time, user_timezone) VALUES ($1, $2, $3, 'UTC')"
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -61,7 +68,7 @@ class TestList:
         expected = [str(key) for _, key in sorted(zip(starts, ids, strict=True), reverse=True)]
         parts = await walk(athlete, 3)
         assert [len(part) for part in parts] == [3, 3, 3, 2]
-        assert sum(parts, []) == expected
+        assert list(chain(*parts)) == expected
         assert await walk(athlete, 11) == [expected]
 
     async def test_rows_that_come_meanwhile_move_nothing(self, athlete: Actor, connection: Connection) -> None:
@@ -76,7 +83,8 @@ class TestList:
     async def test_a_deep_part_costs_what_the_first_does(self, athlete: Actor, connection: Connection) -> None:
         await connection.execute(
             "INSERT INTO training_sessions (id, user_id, start_time, user_timezone) "
-            "SELECT gen_random_uuid(), $1, $2::timestamptz - n * interval '1 hour', 'UTC' FROM generate_series(1, 3000) n",
+            "SELECT gen_random_uuid(), $1, $2::timestamptz - n * interval '1 hour', 'UTC' "
+            "FROM generate_series(1, 3000) n",
             athlete.id,
             _NOON,
         )

@@ -1,15 +1,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
 from app.db.base import uuid7
 from tests.actors import Actor
-from tests.history.workouts import SESSIONS, add_exercise, add_sets, broken_fields, etag, read, start
-
-Connection = asyncpg.Connection[asyncpg.Record]
+from tests.history.workouts import SESSIONS, Connection, add_exercise, add_sets, broken_fields, etag, read, start
 
 
 def instant(text: str) -> datetime:
@@ -17,9 +14,7 @@ def instant(text: str) -> datetime:
 
 
 class TestStart:
-    async def test_an_empty_body_starts_now_in_the_users_time_zone(
-        self, athlete: Actor, connection: Connection
-    ) -> None:
+    async def test_an_empty_body_starts_now_in_the_users_zone(self, athlete: Actor, connection: Connection) -> None:
         before = datetime.now(UTC)
         answer = await athlete.client.post(SESSIONS, json={})
         session = answer.json()

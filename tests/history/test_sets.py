@@ -1,13 +1,20 @@
 from decimal import Decimal
 from typing import Any
 
-import asyncpg
 import pytest
 
 from tests.actors import Actor
-from tests.history.workouts import add_exercise, add_sets, broken_fields, etag, exercise_path, read, sets_path, start
-
-Connection = asyncpg.Connection[asyncpg.Record]
+from tests.history.workouts import (
+    Connection,
+    add_exercise,
+    add_sets,
+    broken_fields,
+    etag,
+    exercise_path,
+    read,
+    sets_path,
+    start,
+)
 
 METRICS = {"reps": "repsCompleted", "time": "timeSeconds", "distance": "distanceKm", "sets_only": None}
 VALUES = {"repsCompleted": 8, "timeSeconds": 60, "distanceKm": 1.25}

@@ -1,10 +1,11 @@
 """Steps of a workout over HTTP, and the rows behind them."""
 
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
-import asyncpg
 import httpx
+from asyncpg import Connection as AsyncpgConnection
+from asyncpg import Record
 
 from app.db.base import uuid7
 from tests.actors import Actor
@@ -12,14 +13,17 @@ from tests.factories import unique
 
 SESSIONS = "/api/v1/training-sessions"
 
+Connection: TypeAlias = "AsyncpgConnection[Record]"
+
 _CREATE_EXERCISE = """
-INSERT INTO exercises (id, name, slug, difficulty_level, category, default_mode, is_system_default, created_by, is_active)
+INSERT INTO exercises
+    (id, name, slug, difficulty_level, category, default_mode, is_system_default, created_by, is_active)
 VALUES ($1, $2, $3, 'beginner', 'strength', $4, $5, $6, $7)
 """
 
 
 async def create_exercise(
-    connection: "asyncpg.Connection[asyncpg.Record]",
+    connection: Connection,
     owner: Actor | None = None,
     *,
     mode: str = "reps",
@@ -47,7 +51,9 @@ async def add_exercise(actor: Actor, session: dict[str, Any], **body: Any) -> di
 
 async def add_sets(actor: Actor, session: dict[str, Any], exercise: dict[str, Any], *sets: dict[str, Any]) -> list[Any]:
     """Add sets to an exercise."""
-    added: list[Any] = _body(await actor.client.post(sets_path(session, exercise), json=list(sets)), 201)
+    answer = await actor.client.post(sets_path(session, exercise), json=list(sets))
+    assert answer.status_code == 201, answer.text
+    added: list[Any] = answer.json()
     return added
 
 
@@ -79,6 +85,7 @@ def broken_fields(answer: httpx.Response) -> list[str]:
     return [detail["field"] for detail in problem["details"]]
 
 
-def _body(answer: httpx.Response, status: int) -> Any:
+def _body(answer: httpx.Response, status: int) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
-    return answer.json()
+    document: dict[str, Any] = answer.json()
+    return document

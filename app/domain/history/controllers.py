@@ -251,10 +251,8 @@ class SessionSetController(Controller):
         precondition: NamedDependency[Precondition],
     ) -> Answer[SessionSet | list[SessionSet]]:
         """Adds one set, or a list of them: all or none."""
-        location = f"/api/v1/training-sessions/{session_id}"
-        if isinstance(data, NewSet):
-            return created(await session_sets.add(session_id, child_id, data, principal, precondition), location)
-        return created(await session_sets.add_several(session_id, child_id, data, principal, precondition), location)
+        added = await session_sets.add(session_id, child_id, data, principal, precondition)
+        return created(added, f"/api/v1/training-sessions/{session_id}")
 
     @put("/order", operation_id="orderSessionSets", summary="Reorder the sets of an exercise")
     async def reorder(

@@ -493,30 +493,39 @@ class SessionSetService:
         self._session = session
 
     async def add(
-        self, session_id: UUID, child_id: int, data: NewSet, principal: Principal, precondition: Precondition
-    ) -> Versioned[SessionSet]:
-        """Add a set at the end.
+        self,
+        session_id: UUID,
+        child_id: int,
+        data: NewSet | list[NewSet],
+        principal: Principal,
+        precondition: Precondition,
+    ) -> Versioned[SessionSet | list[SessionSet]]:
+        """Add one set at the end, or several in their order: all or none, in two statements.
 
         Raises:
             NotFound: the caller has no such session, or it no such exercise.
             PreconditionFailed: the session was changed in the meantime.
             RuleBroken: a metric is not the mode's, or the exercise is full.
         """
-        added = await self._add(session_id, child_id, {"": data}, principal, precondition)
-        return Versioned(added.document[0], added.version)
-
-    async def add_several(
-        self, session_id: UUID, child_id: int, data: Sequence[NewSet], principal: Principal, precondition: Precondition
-    ) -> Versioned[list[SessionSet]]:
-        """Add sets at the end, all or none.
-
-        Raises:
-            NotFound: the caller has no such session, or it no such exercise.
-            PreconditionFailed: the session was changed in the meantime.
-            RuleBroken: a metric is not the mode's, or the exercise is full.
-        """
-        by_path = {f"[{index}].": item for index, item in enumerate(data)}
-        return await self._add(session_id, child_id, by_path, principal, precondition)
+        version, mode = await self._lock(session_id, child_id, principal, precondition)
+        by_path = {"": data} if isinstance(data, NewSet) else {f"[{place}].": item for place, item in enumerate(data)}
+        if broken := [field for path, item in by_path.items() for field in _wrong_metrics(mode, item, path)]:
+            raise RuleBroken(broken)
+        connection = await raw_connection(self._session)
+        rows = await connection.fetch(
+            _ADD_SETS,
+            child_id,
+            [item.weight for item in by_path.values()],
+            [item.reps_completed for item in by_path.values()],
+            [item.time_seconds for item in by_path.values()],
+            [item.distance_km for item in by_path.values()],
+            MAX_CHILDREN,
+        )
+        if not rows:
+            raise RuleBroken.of("body", f"An exercise has at most {MAX_CHILDREN} sets.", "length")
+        added = sorted((SessionSet(*row) for row in rows), key=lambda item: item.order_index)
+        # One statement wrote sets, so the triggers raised the version once.
+        return Versioned(added[0] if isinstance(data, NewSet) else added, version + 1)
 
     async def change(
         self,
@@ -580,34 +589,6 @@ class SessionSetService:
         connection = await raw_connection(self._session)
         await _SETS.reorder(connection, child_id, ids)
         return await _read_exercise(connection, child_id, session_id)
-
-    async def _add(
-        self,
-        session_id: UUID,
-        child_id: int,
-        by_path: dict[str, NewSet],
-        principal: Principal,
-        precondition: Precondition,
-    ) -> Versioned[list[SessionSet]]:
-        """Two statements, whatever the number of sets; the paths are for the errors."""
-        version, mode = await self._lock(session_id, child_id, principal, precondition)
-        if broken := [field for path, item in by_path.items() for field in _wrong_metrics(mode, item, path)]:
-            raise RuleBroken(broken)
-        connection = await raw_connection(self._session)
-        rows = await connection.fetch(
-            _ADD_SETS,
-            child_id,
-            [item.weight for item in by_path.values()],
-            [item.reps_completed for item in by_path.values()],
-            [item.time_seconds for item in by_path.values()],
-            [item.distance_km for item in by_path.values()],
-            MAX_CHILDREN,
-        )
-        if not rows:
-            raise RuleBroken.of("body", f"An exercise has at most {MAX_CHILDREN} sets.", "length")
-        added = sorted((SessionSet(*row) for row in rows), key=lambda item: item.order_index)
-        # One statement wrote sets, so the triggers raised the version once.
-        return Versioned(added, version + 1)
 
     async def _lock(
         self, session_id: UUID, child_id: int, principal: Principal, precondition: Precondition
