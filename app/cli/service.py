@@ -69,11 +69,17 @@ def up(data: Path, host: str, port: int, uds: str, workers: int, *, demo: bool) 
         _fail(str(error))
 
 
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        """Be silent from now on. The parent's method ends the program, but nobody has to listen to a service."""
+        self.quiet = True
+
+
 class _Teller:
     """Tells what happens, a line each: with the time that it took on a terminal, without colours elsewhere."""
 
     def __init__(self, began: float) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = _Terminal(highlight=False, soft_wrap=True)
         self._began = began
 
     def __call__(self, text: str) -> None:
