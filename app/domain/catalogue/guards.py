@@ -1,13 +1,12 @@
-"""Who may call the routes of the catalogue.
+"""Who may call the routes of the catalogue: everyone signed in reads; superusers change what belongs to the system.
 
 Whose exercise it is needs no guard: the services compare it with the caller inside their statements.
 """
 
 from litestar.types import Guard
 
-from app.security.guards import requires_signed_in, requires_superuser
+from app.security.guards import requires_superuser
 
-__all__ = ("CATALOGUE_EDITORS", "CATALOGUE_READERS")
+__all__ = ("CATALOGUE_EDITORS",)
 
-CATALOGUE_READERS: list[Guard] = [requires_signed_in]
 CATALOGUE_EDITORS: list[Guard] = [requires_superuser]

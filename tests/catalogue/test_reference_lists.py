@@ -1,0 +1,197 @@
+"""The reference lists: one implementation, three routes."""
+
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.actors import Actor
+from tests.answers import broken_fields, problem
+from tests.catalogue.exercises import EXERCISES, create_custom
+from tests.factories import unique
+
+Connection = asyncpg.Connection
+
+LISTS = {
+    "/api/v1/catalogs/muscle-groups": ("muscle_groups", 17),
+    "/api/v1/catalogs/equipment": ("equipment", 12),
+    "/api/v1/catalogs/exercise-tags": ("exercise_tags", 25),
+}
+
+pytestmark = pytest.mark.parametrize("path", LISTS)
+
+
+class TestList:
+    async def test_it_is_a_bare_array_by_id(self, athlete: Actor, path: str) -> None:
+        answer = await athlete.client.get(path)
+        assert answer.status_code == 200
+        entries = answer.json()
+        assert len(entries) == LISTS[path][1]
+        assert all(entry.keys() == {"id", "name"} and entry["name"] == entry["name"].lower() for entry in entries)
+        assert [entry["id"] for entry in entries] == sorted(entry["id"] for entry in entries)
+
+    @pytest.mark.parametrize("key", ["id", "name"])
+    async def test_it_sorts(self, athlete: Actor, path: str, key: str) -> None:
+        up = (await athlete.client.get(path, params={"orderBy": key})).json()
+        down = (await athlete.client.get(path, params={"orderBy": key, "sortOrder": "desc"})).json()
+        assert [entry[key] for entry in up] == sorted(entry[key] for entry in up)
+        assert down == up[::-1]
+
+    async def test_it_searches_in_any_case(self, athlete: Actor, path: str) -> None:
+        every = (await athlete.client.get(path)).json()
+        part = every[3]["name"][1:4]
+        found = (await athlete.client.get(path, params={"searchString": f" {part.upper()} "})).json()
+        assert found == [entry for entry in every if part in entry["name"]]
+
+    @pytest.mark.parametrize("text", ["%", "_", "'", '"', "\\", "no such name"])
+    async def test_what_is_searched_is_plain_text(self, athlete: Actor, path: str, text: str) -> None:
+        answer = await athlete.client.get(path, params={"searchString": text})
+        assert (answer.status_code, answer.json()) == (200, [])
+
+    @pytest.mark.parametrize(
+        ("query", "field", "kind"),
+        [
+            ("orderBy=created", "orderBy", "enum"),
+            ("sortOrder=up", "sortOrder", "enum"),
+            ("searchString=a%00b", "searchString", "pattern"),
+            (f"searchString={'a' * 201}", "searchString", "length"),
+            ("page=1", "page", "unknown"),
+        ],
+    )
+    async def test_bad_parameters(self, athlete: Actor, path: str, query: str, field: str, kind: str) -> None:
+        assert broken_fields(await athlete.client.get(f"{path}?{query}")) == {field: kind}
+
+    async def test_nobody_sees_it_without_signing_in(self, client: httpx.AsyncClient, path: str) -> None:
+        problem(await client.get(path), 401)
+
+    async def test_it_takes_one_statement(self, athlete: Actor, path: str, statements: Any) -> None:
+        await athlete.client.get(path)
+        with statements() as sent:
+            await athlete.client.get(path)
+        assert len(sent) == 1
+
+
+class TestRead:
+    async def test_everyone_signed_in_reads_a_row(self, athlete: Actor, path: str) -> None:
+        first = (await athlete.client.get(path)).json()[0]
+        answer = await athlete.client.get(f"{path}/{first['id']}")
+        assert (answer.status_code, answer.json()) == (200, first)
+
+    @pytest.mark.parametrize("entry_id", ["0", "-1", "32767", "32768", "9" * 20, "x"])
+    async def test_what_does_not_exist(self, athlete: Actor, path: str, entry_id: str) -> None:
+        problem(await athlete.client.get(f"{path}/{entry_id}"), 404)
+
+
+class TestAdd:
+    async def test_a_superuser_adds_a_row_in_lower_case(
+        self, superuser: Actor, connection: "Connection[Any]", path: str
+    ) -> None:
+        name = unique("Landmine")
+        answer = await superuser.client.post(path, json={"name": f"  {name.upper()} "})
+        assert answer.status_code == 201
+        entry = answer.json()
+        assert entry["name"] == name.lower()
+        assert answer.headers["location"] == f"{path}/{entry['id']}"
+        assert (await superuser.client.get(answer.headers["location"])).json() == entry
+        stored = await connection.fetchval(f"SELECT name FROM {LISTS[path][0]} WHERE id = $1", entry["id"])
+        assert stored == name.lower()
+
+    async def test_a_taken_name(self, superuser: Actor, path: str) -> None:
+        taken = (await superuser.client.get(path)).json()[0]["name"]
+        assert problem(await superuser.client.post(path, json={"name": taken.upper()}), 409)["detail"]
+
+    @pytest.mark.parametrize(
+        ("body", "broken"),
+        [
+            ({}, {"name": "missing"}),
+            ({"name": None}, {"name": "null"}),
+            ({"name": 7}, {"name": "type"}),
+            ({"name": "ab"}, {"name": "length"}),
+            ({"name": " a "}, {"name": "length"}),
+            ({"name": "a" * 101}, {"name": "length"}),
+            ({"name": "a\x00bc"}, {"name": "pattern"}),
+            ({"name": "a\x07bc"}, {"name": "pattern"}),
+            ({"name": "abc", "id": 5}, {"id": "unknown"}),
+        ],
+    )
+    async def test_a_bad_body(
+        self, superuser: Actor, path: str, body: dict[str, object], broken: dict[str, str]
+    ) -> None:
+        before = (await superuser.client.get(path)).json()
+        assert broken_fields(await superuser.client.post(path, json=body)) == broken
+        assert (await superuser.client.get(path)).json() == before
+
+
+class TestChange:
+    async def test_a_superuser_renames_a_row(self, superuser: Actor, path: str) -> None:
+        entry = (await superuser.client.get(path)).json()[0]
+        answer = await superuser.client.patch(f"{path}/{entry['id']}", json={**entry, "name": "New Name"})
+        assert (answer.status_code, answer.json()) == (200, {"id": entry["id"], "name": "new name"})
+        assert (await superuser.client.get(f"{path}/{entry['id']}")).json()["name"] == "new name"
+
+    async def test_exercises_show_the_new_name_under_a_new_etag(
+        self, superuser: Actor, athlete: Actor, path: str
+    ) -> None:
+        field = {"muscle": "primaryMuscles", "equipment": "equipment", "exercise": "tags"}[
+            path.rpartition("/")[2].partition("-")[0]
+        ]
+        exercise = (await athlete.client.get(EXERCISES, params={"pageSize": 1})).json()["items"][0]
+        url, entry = f"{EXERCISES}/{exercise['id']}", exercise[field][0]
+        known = (await athlete.client.get(url)).headers["etag"]
+        await superuser.client.patch(f"{path}/{entry['id']}", json={"name": "renamed"})
+        answer = await athlete.client.get(url, headers={"If-None-Match": known})
+        assert answer.status_code == 200
+        assert answer.headers["etag"] != known
+        assert {"id": entry["id"], "name": "renamed"} in answer.json()[field]
+
+    async def test_an_empty_change_changes_nothing(self, superuser: Actor, path: str) -> None:
+        entry = (await superuser.client.get(path)).json()[0]
+        answer = await superuser.client.patch(f"{path}/{entry['id']}", json={})
+        assert (answer.status_code, answer.json()) == (200, entry)
+
+    async def test_a_taken_name(self, superuser: Actor, path: str) -> None:
+        first, second = (await superuser.client.get(path)).json()[:2]
+        problem(await superuser.client.patch(f"{path}/{first['id']}", json={"name": second["name"]}), 409)
+        assert (await superuser.client.get(f"{path}/{first['id']}")).json() == first
+
+    async def test_null_and_unknown_rows(self, superuser: Actor, path: str) -> None:
+        entry = (await superuser.client.get(path)).json()[0]
+        assert broken_fields(await superuser.client.patch(f"{path}/{entry['id']}", json={"name": None})) == {
+            "name": "null"
+        }
+        problem(await superuser.client.patch(f"{path}/32767", json={"name": "whatever"}), 404)
+
+
+class TestDelete:
+    async def test_a_superuser_deletes_what_nobody_uses(self, superuser: Actor, path: str) -> None:
+        entry = (await superuser.client.post(path, json={"name": unique("Spare")})).json()
+        answer = await superuser.client.delete(f"{path}/{entry['id']}")
+        assert (answer.status_code, answer.content) == (204, b"")
+        problem(await superuser.client.get(f"{path}/{entry['id']}"), 404)
+        problem(await superuser.client.delete(f"{path}/{entry['id']}"), 404)
+
+    async def test_what_is_in_use_stays(self, superuser: Actor, path: str) -> None:
+        entry = (await superuser.client.get(path)).json()[0]
+        assert problem(await superuser.client.delete(f"{path}/{entry['id']}"), 409)["detail"]
+        assert (await superuser.client.get(f"{path}/{entry['id']}")).json() == entry
+
+    async def test_a_custom_exercise_is_a_use_too(self, superuser: Actor, athlete: Actor, path: str) -> None:
+        if path.endswith("tags"):
+            pytest.skip("custom exercises have no tags")
+        entry = (await superuser.client.post(path, json={"name": unique("Used once")})).json()
+        field = "secondaryMuscles" if path.endswith("groups") else "equipment"
+        await create_custom(athlete, **{field: [entry["id"]]})
+        problem(await superuser.client.delete(f"{path}/{entry['id']}"), 409)
+
+
+@pytest.mark.parametrize("who", ["athlete", "trainer"])
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+async def test_only_superusers_write(
+    athlete: Actor, trainer: Actor, path: str, method: str, who: str
+) -> None:
+    actor = {"athlete": athlete, "trainer": trainer}[who]
+    before = (await actor.client.get(path)).json()
+    url = path if method == "POST" else f"{path}/{before[0]['id']}"
+    problem(await actor.client.request(method, url, json={"name": "whatever"}), 403)
+    assert (await actor.client.get(path)).json() == before
