@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -111,21 +112,20 @@ def bare_handler() -> Iterator[Worker]:
 
 @contextlib.contextmanager
 def _started(command: list[str], port: int, path: str, variables: Mapping[str, str]) -> Iterator[int]:
-    log = Path(f"/proc/{os.getpid()}/fd/2")
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
-        )
-    try:
-        limit = time.monotonic() + _START_WITHIN
-        while not _answers(port, path):
-            if process.poll() is not None or time.monotonic() > limit:
-                raise RuntimeError(f"{' '.join(command)} did not start.")
-            time.sleep(0.05)
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+    with tempfile.TemporaryFile() as log:
+        environment = {**os.environ, **variables}
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            limit = time.monotonic() + _START_WITHIN
+            while not _answers(port, path):
+                if process.poll() is not None or time.monotonic() > limit:
+                    log.seek(0)
+                    raise RuntimeError(f"{' '.join(command)} did not start:\n{log.read().decode()}")
+                time.sleep(0.05)
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
 
 
 def _answers(port: int, path: str) -> bool:
