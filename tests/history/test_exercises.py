@@ -314,8 +314,8 @@ class TestOrder:
         assert answer.json() == await read(athlete, session)
         assert answer.headers["etag"] == await etag(athlete, session)
         assert [(e["id"], e["exerciseName"]) for e in answer.json()["exercises"]] == list(zip(ids, "cadb", strict=True))
-        orders = await connection.fetchval("SELECT array_agg(order_index ORDER BY 1) FROM training_session_exercises")
-        assert orders == [1, 2, 3, 4]
+        rows = await connection.fetch("SELECT id, order_index FROM training_session_exercises ORDER BY order_index")
+        assert [tuple(row) for row in rows] == list(zip(ids, [1, 2, 3, 4], strict=True))
 
     async def test_every_id_once_and_no_other(self, athlete: Actor) -> None:
         session, other = await start(athlete), await start(athlete)

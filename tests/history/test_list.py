@@ -1,5 +1,7 @@
 import base64
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -19,6 +21,9 @@ from tests.history.workouts import (
     read,
     start,
 )
+from tests.statements import Statements
+
+Counted = Callable[[], AbstractContextManager[Statements]]
 
 _INSERT = "INSERT INTO training_sessions (id, user_id, start_time, user_timezone) VALUES ($1, $2, $3, 'UTC')"
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -80,7 +85,9 @@ class TestList:
         rest = await ids_of(athlete, pageSize=100, cursor=first["nextCursor"])
         assert [item["id"] for item in first["items"]] + rest == [str(key) for key in sorted(ids, reverse=True)]
 
-    async def test_a_deep_part_costs_what_the_first_does(self, athlete: Actor, connection: Connection) -> None:
+    async def test_a_deep_part_costs_what_the_first_does(
+        self, athlete: Actor, connection: Connection, statements: Counted
+    ) -> None:
         await connection.execute(
             "INSERT INTO training_sessions (id, user_id, start_time, user_timezone) "
             "SELECT gen_random_uuid(), $1, $2::timestamptz - n * interval '1 hour', 'UTC' "
@@ -89,16 +96,19 @@ class TestList:
             _NOON,
         )
         await connection.execute("ANALYZE training_sessions")
-        plan = await connection.fetchval(
-            "EXPLAIN (ANALYZE, FORMAT JSON) SELECT id FROM training_sessions s WHERE s.user_id = $1 "
-            "AND (s.start_time, s.id) < ($2, $3) ORDER BY s.start_time DESC, s.id DESC LIMIT 21",
-            athlete.id,
-            _NOON - timedelta(hours=2900),
-            uuid7(),
-        )
-        assert "idx_ts_user_start" in plan
-        assert "Seq Scan" not in plan
-        assert "Rows Removed" not in plan
+        await page(athlete)
+        with statements() as sent:
+            cursor = (await page(athlete))["nextCursor"]
+            await page(athlete, cursor=cursor)
+        first, next_one = sent
+        deep = _NOON - timedelta(hours=2900)
+        costs = []
+        for statement, values in (first, (athlete.id, 21)), (next_one, (athlete.id, deep, uuid7(), 21)):
+            plan = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *values)
+            assert "idx_ts_user_start" in plan
+            assert "Rows Removed by Filter" not in plan
+            costs.append(json.loads(plan)[0]["Plan"]["Shared Hit Blocks"])
+        assert costs[1] <= 1.5 * costs[0]
 
     async def test_a_date_is_the_local_one_and_both_ends_count(self, athlete: Actor) -> None:
         late = await start(athlete, startTime="2026-03-01T23:30:00Z", userTimezone="Pacific/Kiritimati")

@@ -26,7 +26,6 @@ from app.domain.history.dto import (
     SetChange,
     TrainingSession,
 )
-from app.domain.history.guards import OWN_HISTORY
 from app.domain.history.models import SessionStatus
 from app.domain.history.services import SessionExerciseService, SessionService, SessionSetService
 from app.http.answers import Answer, created, document
@@ -71,7 +70,6 @@ class SessionController(Controller):
 
     path = "/training-sessions"
     tags = ["Training sessions"]
-    guards = OWN_HISTORY
     dependencies = {"training_sessions": Provide(provide_sessions, sync_to_thread=False)}
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
@@ -95,15 +93,15 @@ class SessionController(Controller):
         principal: NamedDependency[Principal],
         cursor: Cursor = None,
         page_size: PageSize = 20,
-        since: From = None,
-        until: To = None,
+        from_: From = None,
+        to: To = None,
         status: Statuses = None,
         training_plan_id: PlanIds = None,
         training_unit_id: UnitIds = None,
         exercise_id: ExerciseIds = None,
     ) -> CursorPage[TrainingSession]:
         """A part of my history. A cursor belongs to the filters that it was made with."""
-        filters = SessionFilters.of(since, until, status, training_plan_id, training_unit_id, exercise_id)
+        filters = SessionFilters.of(from_, to, status, training_plan_id, training_unit_id, exercise_id)
         return await training_sessions.find(principal, filters, cursor, page_size)
 
     @get("/{session_id:uuid}", operation_id="getTrainingSession", summary="A session with its exercises and sets")
@@ -174,7 +172,6 @@ class SessionExerciseController(Controller):
 
     path = "/training-sessions/{session_id:uuid}/exercises"
     tags = ["Training sessions"]
-    guards = OWN_HISTORY
     dependencies = {"session_exercises": Provide(provide_session_exercises, sync_to_thread=False)}
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
@@ -235,7 +232,6 @@ class SessionSetController(Controller):
 
     path = "/training-sessions/{session_id:uuid}/exercises/{child_id:int}/sets"
     tags = ["Training sessions"]
-    guards = OWN_HISTORY
     dependencies = {"session_sets": Provide(provide_session_sets, sync_to_thread=False)}
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]

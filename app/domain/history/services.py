@@ -308,12 +308,14 @@ class SessionService:
         )
         is_new = (await self._session.execute(statement)).one_or_none() is not None
         connection = await raw_connection(self._session)
-        # Asked after the insert, which waits for a deletion of the same id that is under way.
-        if data.id and await connection.fetchval(
-            _WAS_DELETED, principal.user_id, TombstoneKind.TRAINING_SESSION, session_id
-        ):
+        row = await connection.fetchrow(_READ_SESSION, session_id, principal.user_id)
+        # Asked last, so that a deletion of this id which ends meanwhile is seen.
+        stone = (principal.user_id, TombstoneKind.TRAINING_SESSION, session_id)
+        if data.id and await connection.fetchval(_WAS_DELETED, *stone):
             raise Gone
-        return StartedSession(await _read_session(connection, session_id, principal.user_id), is_new)
+        if row is None:
+            raise NotFound
+        return StartedSession(_session(row), is_new)
 
     async def change(
         self, session_id: UUID, data: SessionChange, principal: Principal, precondition: Precondition
