@@ -5,7 +5,8 @@ import httpx
 import pytest
 
 from app.db.base import uuid7
-from tests.actors import Actor
+from tests.actors import Actor, Role
+from tests.conftest import MakeActor
 from tests.history.workouts import SESSIONS, Connection, add_exercise, add_sets, broken_fields, etag, read, start
 
 
@@ -400,11 +401,11 @@ class TestDelete:
 
 
 class TestOwnership:
-    @pytest.mark.parametrize("role", ["other_athlete", "trainer", "superuser"])
+    @pytest.mark.parametrize("role", ["application-access", "fitness-trainer", "superuser"])
     async def test_nobody_else_sees_or_changes_anything(
-        self, athlete: Actor, role: str, request: pytest.FixtureRequest, connection: Connection
+        self, athlete: Actor, role: Role, make_actor: MakeActor, connection: Connection
     ) -> None:
-        other: Actor = request.getfixturevalue(role)
+        other = await make_actor(role)
         session = await start(athlete, notes="mine")
         exercise = await add_exercise(athlete, session)
         [done] = await add_sets(athlete, session, exercise, {"repsCompleted": 5})
