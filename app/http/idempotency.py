@@ -6,11 +6,10 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.response.base import ASGIResponse
 
 from app.db.idempotency import KeptAnswer, KeyedRequest
 from app.errors import Forbidden, IronTrackError, RuleBroken, TooManyRequests, Unauthorized, Unavailable
-from app.http.answers import ANSWER
+from app.http.answers import ANSWER, EncodedAnswer
 from app.http.problems import PROBLEM_TYPE, headers_for, known_error, problem_for
 from app.security.principal import Principal
 
@@ -48,12 +47,11 @@ async def keyed_request(request: Request[Any, Any, Any]) -> KeyedRequest | None:
 def encoded_answer(request: Request[Any, Any, Any]) -> KeptAnswer | None:
     """The answer that the handler has made."""
     response = request.scope.get(ANSWER)
-    if not isinstance(response, ASGIResponse):
+    if not isinstance(response, EncodedAnswer):
         return None
-    headers = {name: value for name, value in response.headers.items() if name.lower() in _KEPT_HEADERS}
-    headers.setdefault("content-type", response.headers.get("content-type", "application/json"))
-    body = response.body if isinstance(response.body, bytes) else response.body.encode()
-    return KeptAnswer(response.status_code, headers, body)
+    headers = {name.decode(): value.decode("latin-1") for name, value in response.raw_headers}
+    kept = {name: value for name, value in headers.items() if name in _KEPT_HEADERS}
+    return KeptAnswer(response.status_code, kept, response.body)
 
 
 def refused_answer(error: Exception, request: Request[Any, Any, Any]) -> KeptAnswer | None:

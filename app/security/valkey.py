@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from valkey.asyncio import Valkey
+from valkey.asyncio import BlockingConnectionPool, Valkey
 from valkey.exceptions import ValkeyError
 
 from app.errors import Unavailable
@@ -15,15 +15,17 @@ ANSWER_WITHIN = 1.0
 
 def open_valkey(url: str, max_connections: int = 32) -> Valkey:
     """A client that connects when first used, retries nothing, and returns bytes."""
-    client: Valkey = Valkey.from_url(
+    pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
+        # The ordinary pool fails at once when all are in use: then a burst of requests would look like Valkey being away.
+        timeout=ANSWER_WITHIN,
         socket_timeout=ANSWER_WITHIN,
         socket_connect_timeout=ANSWER_WITHIN,
         lib_name=None,
         lib_version=None,
     )
-    return client
+    return Valkey.from_pool(pool)
 
 
 @asynccontextmanager
