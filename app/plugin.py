@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from advanced_alchemy.extensions.litestar import SQLAlchemyInitPlugin
+from advanced_alchemy.extensions.litestar import SQLAlchemyAsyncConfig
 from click import Group
 from litestar import Litestar, Request, Router
 from litestar.config.app import AppConfig
@@ -10,18 +10,18 @@ from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.plugins import CLIPlugin, InitPlugin
 
-from app.db.engine import database_config
 from app.domain.accounts.controllers import ACCOUNTS
 from app.domain.catalogue.controllers import CATALOGUE
 from app.domain.history.controllers import HISTORY
 from app.domain.system.controllers import KeysController, SystemController
+from app.http.admission import admit
 from app.http.answers import Answer, precondition
 from app.http.context import API, RequestContext
 from app.http.fields import Scalar
 from app.http.idempotency import Replay, replay
 from app.http.metrics import count
 from app.http.openapi import DocumentsController, ScalarSchemaPlugin, assets_router, openapi_config
-from app.http.parameters import provide_page, refuse_unknown_parameters
+from app.http.parameters import provide_page
 from app.http.problems import handle_exception
 from app.http.session import provide_db_session
 from app.logs import configure_logging, writer
@@ -40,25 +40,27 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
         resources: the parts of the worker; usable while the app runs.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, database: SQLAlchemyAsyncConfig) -> None:
+        """
+        Args:
+            database: the configuration of Advanced Alchemy's plugin, which comes before this one.
+        """
         self.settings = settings
-        self.database = SQLAlchemyInitPlugin(database_config(settings))
-        self.resources = Resources(settings, self.database.config[0])  # type: ignore[arg-type]
+        self.resources = Resources(settings, database)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Register everything."""
         configure_logging(self.settings)
         if count not in writer.observers:
             writer.observers.append(count)
-        app_config = self.database.on_app_init(app_config)
         # The session is closed by our own dependency; Advanced Alchemy's hook would look for one before each message.
         app_config.before_send.clear()
-        app_config.plugins.extend([self.database, ScalarSchemaPlugin()])
+        app_config.plugins.append(ScalarSchemaPlugin())
         app_config.lifespan.append(lambda _: self.resources.open())
         app_config.route_handlers.extend(self._routes())
         app_config.dependencies.update(self._dependencies())
         app_config.exception_handlers.update({Exception: handle_exception, Replay: replay})  # type: ignore[dict-item]
-        app_config.before_request = refuse_unknown_parameters
+        app_config.before_request = admit
         app_config.response_class = Answer
         app_config.type_encoders = {**(app_config.type_encoders or {}), Scalar: _plain}
         app_config.request_max_body_size = self.settings.limits.max_body_bytes

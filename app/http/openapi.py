@@ -16,6 +16,7 @@ from litestar._openapi.schema_generation import SchemaCreator
 from litestar.static_files import create_static_files_router
 from litestar.typing import FieldDefinition
 
+from app.http.admission import PUBLIC
 from app.http.fields import Scalar
 from app.http.problems import PROBLEM_TYPE
 from app.settings import VERSION, Settings
@@ -66,7 +67,9 @@ def openapi_config(settings: Settings) -> OpenAPIConfig:
             }
         ),
         security=[{"cookie": []}, {"bearer": []}],
-        path=DOCUMENT,
+        openapi_router=Router(
+            DOCUMENT, route_handlers=[], include_in_schema=False, dto=None, return_dto=None, opt=PUBLIC
+        ),
         render_plugins=[DocumentPlugin(path=["/", "/openapi.json"], media_type=MediaType.JSON)],
         use_handler_docstrings=True,
     )
@@ -98,6 +101,7 @@ class DocumentsController(Controller):
     """The pages that show the description."""
 
     include_in_schema = False
+    opt = PUBLIC
     dto = None
     return_dto = None
 
@@ -131,7 +135,7 @@ def assets_router() -> Router:
     assert spec is not None and spec.origin is not None, "a dependency of ours"
     folder = Path(spec.origin).parent / "static" / "drf_spectacular_sidecar"
     return create_static_files_router(
-        path="/docs/assets", directories=[folder], include_in_schema=False, cache_control=None
+        path="/docs/assets", directories=[folder], include_in_schema=False, cache_control=None, opt=PUBLIC
     )
 
 

@@ -15,15 +15,12 @@ from app.errors import BrokenField, RuleBroken
 __all__ = ("provide_page", "refuse_unknown_parameters")
 
 
-async def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
-    """Before a handler runs: refuse query parameters that it does not have, and those that can't be text.
+def refuse_unknown_parameters(request: Request[Any, Any, Any], query: bytes) -> None:
+    """Refuse query parameters that a handler does not have, and those that can't be text.
 
     Raises:
         RuleBroken: naming each of them.
     """
-    query: bytes = request.scope["query_string"]
-    if not query:
-        return
     known = _known_parameters(request.app)[request.route_handler]
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     broken = [

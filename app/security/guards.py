@@ -23,7 +23,7 @@ def principal_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     return user
 
 
-async def requires_signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+def signed_in(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     """A session, or an API token with the scope that the method needs: read for GET and HEAD, write for the others.
 
     Raises:
@@ -34,6 +34,7 @@ async def requires_signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: 
     allowed = principal.may_read() if connection.scope.get("method") in _READS else principal.may_write()
     if not allowed:
         raise Forbidden("This API token lacks the scope for it.")
+    return principal
 
 
 async def requires_session(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -47,13 +48,12 @@ async def requires_session(connection: ASGIConnection[Any, Any, Any, Any], _: Ba
         raise Forbidden("An API token does not reach this; sign in.")
 
 
-async def requires_superuser(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def requires_superuser(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """A superuser, and the scope that the method needs where it is an API token.
 
     Raises:
         Unauthorized: nobody is signed in.
         Forbidden: the caller is no superuser, or the token lacks the scope.
     """
-    await requires_signed_in(connection, handler)
-    if not principal_of(connection).is_superuser:
+    if not signed_in(connection).is_superuser:
         raise Forbidden

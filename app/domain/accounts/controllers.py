@@ -38,10 +38,11 @@ from app.domain.accounts.dto import (
     UserOrder,
     UserPatch,
 )
-from app.domain.accounts.guards import SIGNED_IN, SUPERUSERS, WITH_SESSION
+from app.domain.accounts.guards import SUPERUSERS, WITH_SESSION
 from app.domain.accounts.services import AccessService, CredentialService, RoleService, UserService, profile_of
 from app.errors import Malformed
-from app.http.answers import Answer, created, document
+from app.http.admission import PUBLIC
+from app.http.answers import Answer, caller_document, created, document
 from app.http.context import ACCESS_COOKIE, REFRESH_COOKIE
 from app.http.cookies import DEVICE_COOKIE, SessionCookies
 from app.http.dto import StrictDTO, read_document
@@ -189,7 +190,7 @@ class AccessController(Controller):
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
 
-    @post("/signup", operation_id="signUp", summary="Make an account")
+    @post("/signup", operation_id="signUp", summary="Make an account", opt=PUBLIC)
     async def sign_up(
         self, data: JSONBody[SignUp], access: NamedDependency[AccessService], client: NamedDependency[Client]
     ) -> Answer[User]:
@@ -201,6 +202,7 @@ class AccessController(Controller):
         operation_id="signIn",
         summary="Sign in",
         status_code=204,
+        opt=PUBLIC,
         dto=CredentialsDTO,
         operation_class=SignInOperation,
     )
@@ -214,7 +216,9 @@ class AccessController(Controller):
         """Opens a session and sets the cookies. Wrong, unknown and inactive look alike."""
         return _with_tokens(session_cookies, await access.sign_in(data, client))
 
-    @post("/refresh-jwt", operation_id="refreshTokens", summary="Exchange the refresh token", status_code=204)
+    @post(
+        "/refresh-jwt", operation_id="refreshTokens", summary="Exchange the refresh token", status_code=204, opt=PUBLIC
+    )
     async def refresh(
         self,
         request: Request[Any, Any, Any],
@@ -224,7 +228,7 @@ class AccessController(Controller):
         """Replaces both cookies. A refresh token works once; using it again later ends the session."""
         return _with_tokens(session_cookies, await access.refresh(request.cookies.get(REFRESH_COOKIE)))
 
-    @post("/logout", operation_id="signOut", summary="Sign out", status_code=204)
+    @post("/logout", operation_id="signOut", summary="Sign out", status_code=204, opt=PUBLIC)
     async def sign_out(
         self,
         request: Request[Any, Any, Any],
@@ -266,10 +270,10 @@ class ProfileController(Controller):
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
 
-    @get(operation_id="getMe", summary="My account", guards=SIGNED_IN)
+    @get(operation_id="getMe", summary="My account")
     async def read(self, principal: NamedDependency[Principal]) -> Answer[Me]:
         """My own account."""
-        return document(profile_of(principal))
+        return caller_document(profile_of(principal))
 
     @patch(operation_id="changeMe", summary="Change my profile", guards=WITH_SESSION)
     async def change(

@@ -5,10 +5,9 @@ API tokens reach one of them alone, the reading of one's own profile: what they 
 
 from litestar.types import Guard
 
-from app.security.guards import requires_session, requires_signed_in, requires_superuser
+from app.security.guards import requires_session, requires_superuser
 
-__all__ = ("SIGNED_IN", "SUPERUSERS", "WITH_SESSION")
+__all__ = ("SUPERUSERS", "WITH_SESSION")
 
-SIGNED_IN: list[Guard] = [requires_signed_in]
 WITH_SESSION: list[Guard] = [requires_session]
 SUPERUSERS: list[Guard] = [requires_session, requires_superuser]

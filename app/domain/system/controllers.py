@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from app.domain.system.dto import Health
 from app.domain.system.services import HealthService
 from app.errors import NotFound
+from app.http.admission import PUBLIC
 from app.http.dto import StrictDTO
 from app.http.metrics import CONTENT_TYPE, exposition
 from app.security.keys import PublicJWKS
@@ -22,6 +23,7 @@ class SystemController(Controller):
     """Whether the service is well."""
 
     tags = ["System"]
+    opt = PUBLIC
     return_dto = StrictDTO[Any]
 
     @get("/ping", media_type=MediaType.TEXT, return_dto=None, summary="Whether anybody is there")
@@ -58,6 +60,7 @@ class KeysController(Controller):
     """The public halves of the signing keys."""
 
     tags = ["System"]
+    opt = PUBLIC
     return_dto = StrictDTO[Any]
 
     @get("/.well-known/jwks.json", summary="The keys that verify our tokens")
