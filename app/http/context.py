@@ -100,6 +100,9 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
+            if self.status == 429:
+                # The refusal tells its own limit, which need not be the one that this request was counted on.
+                self.extra = [header for header in self.extra if not header[0].startswith(b"x-ratelimit-")]
             message["headers"] = [*message["headers"], *self.extra]
         elif self._head:
             message = {**message, "body": b""}  # type: ignore[misc]
