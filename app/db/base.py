@@ -2,9 +2,11 @@
 
 import secrets
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from threading import Lock
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -41,7 +43,7 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: TIMESTAMP(timezone=True)}
-    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
+    __mapper_args__: Mapping[str, Any] = MappingProxyType({"eager_defaults": True})
 
 
 class AuditMixin:
