@@ -30,7 +30,7 @@ COMMON = {"LOG_LEVEL": "WARNING", "PUBLIC_URL": "http://127.0.0.1:8000"}
 MAX_RESIDENT_MEGABYTES = 120.0
 MAX_PING_P99 = 0.050
 
-console = Console()
+console = Console(width=150, soft_wrap=True)
 
 
 class Cost(Struct, frozen=True):
