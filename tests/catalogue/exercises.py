@@ -100,7 +100,8 @@ async def use_in_session(connection: "Connection[Any]", actor: Actor, exercise_i
     reference: int = await connection.fetchval(
         """
         WITH session AS (
-            INSERT INTO training_sessions (id, user_id, user_timezone) VALUES (gen_random_uuid(), $1, 'UTC') RETURNING id)
+            INSERT INTO training_sessions (id, user_id, user_timezone) VALUES (gen_random_uuid(), $1, 'UTC')
+            RETURNING id)
         INSERT INTO training_session_exercises
             (training_session_id, exercise_id, mode_snapshot, exercise_name_snapshot, order_index)
         SELECT session.id, e.id, e.default_mode, e.name, 1 FROM session, exercises e WHERE e.id = $2
