@@ -1,6 +1,6 @@
 """Rows that stand in an order below a parent: order_index is 1 to n, without gaps, and the server's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from asyncpg import Connection
 from msgspec import Struct
@@ -40,11 +40,20 @@ class OrderedRows(Struct, frozen=True):
             raise RuleBroken.of("ids", "Expected the ids of all of them, each once.")
         await self._arrange(connection, parent_id, ids)
 
-    async def move_last(self, connection: "Connection", parent_id: object, position: int) -> None:
-        """Move the last row of a parent to a position, counted from 1; beyond the end, it stays the last."""
-        *others, last = await self.ids(connection, parent_id)
-        others.insert(position - 1, last)
-        await self._arrange(connection, parent_id, others)
+    async def insert(self, connection: "Connection", parent_id: object, places: Mapping[int, int | None]) -> list[int]:
+        """Put rows that were added at the end into their places, one after the other.
+
+        Args:
+            places: by their ids, in the order of adding: positions from 1; None, or one beyond the end, is the end.
+
+        Returns:
+            The ids of all rows of the parent, in their new order.
+        """
+        ids = [row_id for row_id in await self.ids(connection, parent_id) if row_id not in places]
+        for row_id, position in places.items():
+            ids.insert(len(ids) if position is None else position - 1, row_id)
+        await self._arrange(connection, parent_id, ids)
+        return ids
 
     async def close_gaps(self, connection: "Connection", parent_id: object) -> None:
         """Number the rows of a parent anew after some were deleted."""

@@ -176,23 +176,23 @@ class TestSequences:
         if parent == "sets":
             exercise = await add_exercise(athlete, session)
             path = f"{exercise_path(session, exercise)}/sets"
+        body = {"exerciseName": "Rows"} if parent == "exercises" else {}
         model: list[int] = []
         for move, number in moves:
-            await _step(athlete, path, parent, model, move, number)
+            await _step(athlete, path, body, model, move, number)
             document = await read(athlete, session)
             rows = document["exercises"] if parent == "exercises" else document["exercises"][0]["sets"]
             assert [row["id"] for row in rows] == model
             assert [row["orderIndex"] for row in rows] == list(range(1, len(model) + 1))
 
 
-async def _step(athlete: Actor, path: str, parent: str, model: list[int], move: str, number: int) -> None:
+async def _step(athlete: Actor, path: str, body: dict[str, Any], model: list[int], move: str, number: int) -> None:
     """Do one thing to the service, and to the list."""
-    body: dict[str, Any] = {"exerciseName": "Rows"} if parent == "exercises" else {}
     match move:
-        case "insert" if parent == "exercises":
+        case "insert":
             answer = await athlete.client.post(path, json={**body, "position": number + 1})
             model.insert(number, answer.json()["id"])
-        case "add" | "insert":
+        case "add":
             answer = await athlete.client.post(path, json=body)
             model.append(answer.json()["id"])
         case "remove" if model:

@@ -71,6 +71,32 @@ class TestAdd:
         assert [s["repsCompleted"] for s in (await read(athlete, session))["exercises"][0]["sets"]] == [1, 2, 3, 4]
 
     @pytest.mark.parametrize(
+        ("bodies", "order"),
+        [
+            ([{"position": 1}], "Cab"),
+            ([{"position": 2}], "aCb"),
+            ([{"position": 3}], "abC"),
+            ([{"position": 100}], "abC"),
+            ([{"position": 1}, {"position": 1}], "DCab"),
+            ([{"position": 2}, {}, {"position": 1}], "EaCbD"),
+        ],
+    )
+    async def test_a_position_inserts(self, athlete: Actor, bodies: list[dict[str, int]], order: str) -> None:
+        session = await start(athlete)
+        exercise = await add_exercise(athlete, session)
+        await add_sets(athlete, session, exercise, *[{"weight": ord(name)} for name in "ab"])
+        answer = await athlete.client.post(
+            sets_path(session, exercise),
+            json=[{"weight": ord(name), **body} for name, body in zip("CDE", bodies, strict=False)],
+        )
+        assert answer.status_code == 201
+        assert answer.headers["etag"] == await etag(athlete, session)
+        sets = (await read(athlete, session))["exercises"][0]["sets"]
+        assert "".join(chr(int(item["weight"])) for item in sets) == order
+        assert [item["orderIndex"] for item in sets] == list(range(1, len(sets) + 1))
+        assert [sets[item["orderIndex"] - 1] for item in answer.json()] == answer.json()
+
+    @pytest.mark.parametrize(
         ("sent", "stored"),
         [(0, 0), (80.5, 80.5), (80.125, 80.12), (80.135, 80.14), (99999.994, 99999.99), (1e-9, 0), (60, 60)],
     )
@@ -95,6 +121,7 @@ class TestAdd:
             ({"distanceKm": 0.0001}, ["distanceKm"]),
             ({"distanceKm": 10_000}, ["distanceKm"]),
             ({"orderIndex": 1}, ["orderIndex"]),
+            ({"position": 0}, ["position"]),
             ({"weight": -1, "repsCompleted": -1, "rpe": 8}, ["weight", "repsCompleted", "rpe"]),
             ({"repsCompleted": 1, "timeSeconds": 1, "distanceKm": 1}, ["timeSeconds", "distanceKm"]),
             ([{}, {"weight": -1}, {"timeSeconds": 0}], ["[1].weight", "[2].timeSeconds"]),

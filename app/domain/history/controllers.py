@@ -6,6 +6,7 @@ from uuid import UUID
 
 from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency, Provide
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,14 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.paging import CursorPage, Precondition
 from app.domain.history.dto import (
     MAX_CHILDREN,
-    ExerciseChange,
-    NewExercise,
     NewSession,
+    NewSessionExercise,
     NewSet,
     Order,
     SessionChange,
     SessionEnd,
     SessionExercise,
+    SessionExerciseChange,
     SessionFilters,
     SessionSet,
     SetChange,
@@ -30,6 +31,7 @@ from app.domain.history.models import SessionStatus
 from app.domain.history.services import SessionExerciseService, SessionService, SessionSetService
 from app.http.answers import Answer, created, document
 from app.http.dto import StrictDTO
+from app.http.problems import PROBLEM_TYPE, Problem
 from app.security.principal import Principal
 
 __all__ = ("HISTORY", "SessionController", "SessionExerciseController", "SessionSetController")
@@ -74,7 +76,16 @@ class SessionController(Controller):
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
 
-    @post(operation_id="startTrainingSession", summary="Start a session")
+    @post(
+        operation_id="startTrainingSession",
+        summary="Start a session",
+        responses={
+            200: ResponseSpec(TrainingSession, generate_examples=False, description="This id was there already."),
+            410: ResponseSpec(
+                Problem, generate_examples=False, description="This id was deleted.", media_type=PROBLEM_TYPE
+            ),
+        },
+    )
     async def start(
         self,
         data: JSONBody[NewSession],
@@ -180,7 +191,7 @@ class SessionExerciseController(Controller):
     async def add(
         self,
         session_id: FromPath[UUID],
-        data: JSONBody[NewExercise],
+        data: JSONBody[NewSessionExercise],
         session_exercises: NamedDependency[SessionExerciseService],
         principal: NamedDependency[Principal],
         precondition: NamedDependency[Precondition],
@@ -206,7 +217,7 @@ class SessionExerciseController(Controller):
         self,
         session_id: FromPath[UUID],
         child_id: ChildId,
-        data: JSONBody[ExerciseChange],
+        data: JSONBody[SessionExerciseChange],
         session_exercises: NamedDependency[SessionExerciseService],
         principal: NamedDependency[Principal],
         precondition: NamedDependency[Precondition],

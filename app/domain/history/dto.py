@@ -14,15 +14,15 @@ from app.http.fields import BigRowId, Count, Instant, Kilograms, Kilometres, Lon
 
 __all__ = (
     "MAX_CHILDREN",
-    "ExerciseChange",
-    "NewExercise",
     "NewSession",
+    "NewSessionExercise",
     "NewSet",
     "Order",
     "PlannedTargets",
     "SessionChange",
     "SessionEnd",
     "SessionExercise",
+    "SessionExerciseChange",
     "SessionFilters",
     "SessionSet",
     "SetChange",
@@ -31,6 +31,8 @@ __all__ = (
 
 MAX_CHILDREN = 100
 """Exercises in a session, and sets in each of them."""
+
+Position = Annotated[int, Meta(ge=1, le=MAX_CHILDREN)]
 
 
 class PlannedTargets(Struct, rename="camel"):
@@ -162,7 +164,7 @@ class SessionEnd(Input):
     end_time: Instant | None = None
 
 
-class NewExercise(Input):
+class NewSessionExercise(Input):
     """An exercise to add: one of the catalogue, or a name alone.
 
     Attributes:
@@ -174,14 +176,14 @@ class NewExercise(Input):
     exercise_id: UUID | None = None
     exercise_name: Name | None = None
     mode: ExerciseMode | None = None
-    position: Annotated[int, Meta(ge=1, le=MAX_CHILDREN)] | None = None
+    position: Position | None = None
 
     def __post_init__(self) -> None:
         if self.exercise_id is None and self.exercise_name is None:
             raise RuleBroken.of("body", "An exerciseId or an exerciseName is required.", "missing")
 
 
-class ExerciseChange(Input):
+class SessionExerciseChange(Input):
     """Changes of an exercise of a session.
 
     Attributes:
@@ -197,12 +199,17 @@ class ExerciseChange(Input):
 
 
 class NewSet(Input):
-    """A set to add. Only the metric of the exercise's mode is allowed; a weight is allowed in every mode."""
+    """A set to add. Only the metric of the exercise's mode is allowed; a weight is allowed in every mode.
+
+    Attributes:
+        position: from 1; at the end when absent or beyond it.
+    """
 
     weight: Kilograms | None = None
     reps_completed: Count | None = None
     time_seconds: Seconds | None = None
     distance_km: Kilometres | None = None
+    position: Position | None = None
 
 
 class SetChange(Input):

@@ -23,12 +23,12 @@ from app.db.timezones import canonical_timezone
 from app.db.transaction import raw_connection
 from app.domain.history.dto import (
     MAX_CHILDREN,
-    ExerciseChange,
-    NewExercise,
     NewSession,
+    NewSessionExercise,
     NewSet,
     SessionChange,
     SessionExercise,
+    SessionExerciseChange,
     SessionFilters,
     SessionSet,
     SetChange,
@@ -167,6 +167,8 @@ WHERE parent.sets + cardinality($2) <= $6
 RETURNING {_SET_COLUMNS}
 """  # noqa: S608
 
+_VERSION = "SELECT version FROM training_sessions WHERE id = $1"
+
 _DELETE_SET = "DELETE FROM training_session_sets WHERE id = $1 AND session_exercise_id = $2 RETURNING id"
 
 _exercises_decoder = msgspec.json.Decoder(list[SessionExercise])
@@ -256,7 +258,8 @@ class SessionService:
         Raises:
             RuleBroken: the cursor is not one of this list.
         """
-        conditions, values = ["s.user_id = $1"], [principal.user_id]
+        conditions: list[str] = ["s.user_id = $1"]
+        values: list[object] = [principal.user_id]
         for name, condition in _FILTERS.items():
             if wanted := getattr(filters, name):
                 values.append(wanted)
@@ -411,7 +414,7 @@ class SessionExerciseService:
         self._session = session
 
     async def add(
-        self, session_id: UUID, data: NewExercise, principal: Principal, precondition: Precondition
+        self, session_id: UUID, data: NewSessionExercise, principal: Principal, precondition: Precondition
     ) -> Versioned[SessionExercise]:
         """Add an exercise at a position, or at the end.
 
@@ -430,11 +433,16 @@ class SessionExerciseService:
         if child_id is None:
             raise RuleBroken.of("body", f"A session has at most {MAX_CHILDREN} exercises.", "length")
         if data.position:
-            await _EXERCISES.move_last(connection, session_id, data.position)
+            await _EXERCISES.insert(connection, session_id, {child_id: data.position})
         return await _read_exercise(connection, child_id, session_id)
 
     async def change(
-        self, session_id: UUID, child_id: int, data: ExerciseChange, principal: Principal, precondition: Precondition
+        self,
+        session_id: UUID,
+        child_id: int,
+        data: SessionExerciseChange,
+        principal: Principal,
+        precondition: Precondition,
     ) -> Versioned[SessionExercise]:
         """Swap, rename or correct an exercise.
 
@@ -502,7 +510,7 @@ class SessionSetService:
         principal: Principal,
         precondition: Precondition,
     ) -> Versioned[SessionSet | list[SessionSet]]:
-        """Add one set at the end, or several in their order: all or none, in two statements.
+        """Add one set, or several in their order: all or none. At the end, it takes two statements.
 
         Raises:
             NotFound: the caller has no such session, or it no such exercise.
@@ -527,7 +535,13 @@ class SessionSetService:
             raise RuleBroken.of("body", f"An exercise has at most {MAX_CHILDREN} sets.", "length")
         added = sorted((SessionSet(*row) for row in rows), key=lambda item: item.order_index)
         # One statement wrote sets, so the triggers raised the version once.
-        return Versioned(added[0] if isinstance(data, NewSet) else added, version + 1)
+        version += 1
+        if any(item.position for item in by_path.values()):
+            places = {row.id: item.position for row, item in zip(added, by_path.values(), strict=True)}
+            order = await _SETS.insert(connection, child_id, places)
+            added = [msgspec.structs.replace(row, order_index=order.index(row.id) + 1) for row in added]
+            version = await connection.fetchval(_VERSION, session_id)
+        return Versioned(added[0] if isinstance(data, NewSet) else added, version)
 
     async def change(
         self,
