@@ -1,6 +1,6 @@
 """Bodies and rows that the tests of the catalogue share."""
 
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -11,7 +11,7 @@ from tests.factories import unique
 EXERCISES = "/api/v1/exercises"
 UNKNOWN_ID = "01890000-0000-7000-8000-000000000000"
 
-Connection = asyncpg.Connection
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 FIELDS = {
     "id",
@@ -69,13 +69,13 @@ async def create_system(superuser: Actor, **changes: object) -> dict[str, Any]:
     return made
 
 
-async def shipped_id(connection: "Connection[Any]", slug: str) -> UUID:
+async def shipped_id(connection: Connection, slug: str) -> UUID:
     """The id of a shipped exercise."""
     found: UUID = await connection.fetchval("SELECT id FROM exercises WHERE slug = $1", slug)
     return found
 
 
-async def row(connection: "Connection[Any]", exercise_id: object) -> dict[str, Any]:
+async def row(connection: Connection, exercise_id: object) -> dict[str, Any]:
     """What is stored of an exercise, its children included."""
     stored = await connection.fetchrow("SELECT * FROM exercises WHERE id = $1", UUID(str(exercise_id)))
     assert stored is not None
@@ -95,7 +95,7 @@ async def row(connection: "Connection[Any]", exercise_id: object) -> dict[str, A
     return {**stored, **children}
 
 
-async def use_in_session(connection: "Connection[Any]", actor: Actor, exercise_id: object) -> int:
+async def use_in_session(connection: Connection, actor: Actor, exercise_id: object) -> int:
     """Let a training session of this person refer to an exercise; the id of the reference."""
     reference: int = await connection.fetchval(
         """
@@ -113,7 +113,7 @@ async def use_in_session(connection: "Connection[Any]", actor: Actor, exercise_i
     return reference
 
 
-async def use_in_unit(connection: "Connection[Any]", actor: Actor, exercise_id: object) -> int:
+async def use_in_unit(connection: Connection, actor: Actor, exercise_id: object) -> int:
     """Let a training unit of this person refer to an exercise; the id of the reference."""
     reference: int = await connection.fetchval(
         """

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import pytest
 
@@ -14,6 +13,7 @@ from tests.catalogue.exercises import (
     EXERCISES,
     FIELDS,
     UNKNOWN_ID,
+    Connection,
     create_custom,
     create_system,
     custom_body,
@@ -26,11 +26,9 @@ from tests.catalogue.exercises import (
 from tests.conftest import MakeApp
 from tests.factories import unique
 
-Connection = asyncpg.Connection
-
 
 class TestRead:
-    async def test_a_system_exercise_has_every_field(self, athlete: Actor, connection: "Connection[Any]") -> None:
+    async def test_a_system_exercise_has_every_field(self, athlete: Actor, connection: Connection) -> None:
         answer = await athlete.client.get(f"{EXERCISES}/{await shipped_id(connection, 'clean-and-jerk')}")
         assert answer.status_code == 200
         exercise = answer.json()
@@ -88,7 +86,7 @@ class TestRead:
         made = await create_custom(athlete)
         problem(await other_athlete.client.get(f"{EXERCISES}/{made['id']}", headers={"If-None-Match": "*"}), 403)
 
-    async def test_it_takes_one_statement(self, athlete: Actor, connection: "Connection[Any]", statements: Any) -> None:
+    async def test_it_takes_one_statement(self, athlete: Actor, connection: Connection, statements: Any) -> None:
         url = f"{EXERCISES}/{await shipped_id(connection, 'snatch')}"
         await athlete.client.get(url)
         with statements() as sent:
@@ -198,7 +196,7 @@ BAD_SYSTEM_FIELDS: list[tuple[dict[str, object], dict[str, str]]] = [
 
 
 class TestCreateCustom:
-    async def test_the_least(self, athlete: Actor, connection: "Connection[Any]") -> None:
+    async def test_the_least(self, athlete: Actor, connection: Connection) -> None:
         body = custom_body(name="  Zercher\tSquat  ")
         answer = await athlete.client.post(f"{EXERCISES}/user", json=body)
         assert answer.status_code == 201
@@ -248,13 +246,13 @@ class TestCreateCustom:
         await athlete.client.post(f"{EXERCISES}/{made['id']}/archive")
         await create_custom(athlete, name=made["name"])
 
-    async def test_unknown_ids_are_all_named(self, athlete: Actor, connection: "Connection[Any]") -> None:
+    async def test_unknown_ids_are_all_named(self, athlete: Actor, connection: Connection) -> None:
         body = custom_body(primaryMuscles=[1, 901, 902], secondaryMuscles=[903], equipment=[904, 1])
         detail = problem(await athlete.client.post(f"{EXERCISES}/user", json=body), 404)["detail"]
         assert all(number in detail for number in ("901", "902", "903", "904"))
         assert await connection.fetchval("SELECT count(*) FROM exercises WHERE created_by = $1", athlete.id) == 0
 
-    async def test_bad_bodies(self, athlete: Actor, connection: "Connection[Any]") -> None:
+    async def test_bad_bodies(self, athlete: Actor, connection: Connection) -> None:
         foreign = dict.fromkeys(("tags", "aliases", "slug"), "unknown")
         for changes, broken in (*BAD_FIELDS, ({"tags": [1], "aliases": ["x"], "slug": "x"}, foreign)):
             answer = await athlete.client.post(f"{EXERCISES}/user", json=custom_body(**changes))
@@ -304,7 +302,7 @@ class TestCreateSystem:
         made = await create_system(superuser, name="ß" * 100)
         assert made["slug"] == "s" * 100
 
-    async def test_bad_bodies(self, superuser: Actor, connection: "Connection[Any]") -> None:
+    async def test_bad_bodies(self, superuser: Actor, connection: Connection) -> None:
         before = await connection.fetchval("SELECT count(*) FROM exercises")
         for changes, broken in (*BAD_FIELDS, *BAD_SYSTEM_FIELDS):
             answer = await superuser.client.post(f"{EXERCISES}/system", json=system_body(**changes))
@@ -343,14 +341,14 @@ class TestChangeCustom:
         assert changed["updatedAt"] > made["updatedAt"]
         assert (await athlete.client.get(f"{EXERCISES}/{made['id']}")).headers["etag"] == answer.headers["etag"]
 
-    async def test_what_was_read_can_be_sent_back(self, athlete: Actor, connection: "Connection[Any]") -> None:
+    async def test_what_was_read_can_be_sent_back(self, athlete: Actor, connection: Connection) -> None:
         made = await create_custom(athlete, secondaryMuscles=[2], equipment=[1], instructions="Same.")
         before = await row(connection, made["id"])
         answer = await athlete.client.patch(f"{EXERCISES}/user/{made['id']}", json=made)
         assert (answer.status_code, answer.json()) == (200, made)
         assert await row(connection, made["id"]) == before
 
-    async def test_bad_bodies(self, athlete: Actor, connection: "Connection[Any]") -> None:
+    async def test_bad_bodies(self, athlete: Actor, connection: Connection) -> None:
         made = await create_custom(athlete)
         before = await row(connection, made["id"])
         merged = ({"secondaryMuscles": [1]}, {"secondaryMuscles": "rule"})
@@ -359,7 +357,7 @@ class TestChangeCustom:
             assert broken_fields(answer) == broken, changes
         assert await row(connection, made["id"]) == before
 
-    async def test_unknown_ids_store_nothing(self, athlete: Actor, connection: "Connection[Any]") -> None:
+    async def test_unknown_ids_store_nothing(self, athlete: Actor, connection: Connection) -> None:
         made = await create_custom(athlete)
         before = await row(connection, made["id"])
         change = {"name": "Whatever", "equipment": [901]}
@@ -381,7 +379,7 @@ class TestChangeCustom:
         assert answer.json()["name"] == name
 
     async def test_for_anybody_but_the_owner_it_does_not_exist(
-        self, athlete: Actor, other_athlete: Actor, trainer: Actor, superuser: Actor, connection: "Connection[Any]"
+        self, athlete: Actor, other_athlete: Actor, trainer: Actor, superuser: Actor, connection: Connection
     ) -> None:
         made = await create_custom(athlete)
         for actor in (other_athlete, trainer, superuser):
@@ -402,7 +400,7 @@ class TestChangeSystem:
         assert changed["imagePathStart"] is None
         assert [entry["id"] for entry in changed["tags"]] == [2]
 
-    async def test_what_was_read_can_be_sent_back(self, superuser: Actor, connection: "Connection[Any]") -> None:
+    async def test_what_was_read_can_be_sent_back(self, superuser: Actor, connection: Connection) -> None:
         exercise_id = await shipped_id(connection, "barbell-back-squat")
         before = await row(connection, exercise_id)
         read = (await superuser.client.get(f"{EXERCISES}/{exercise_id}")).json()
@@ -410,7 +408,7 @@ class TestChangeSystem:
         assert (answer.status_code, answer.json()) == (200, read)
         assert await row(connection, exercise_id) == before
 
-    async def test_bad_bodies(self, superuser: Actor, connection: "Connection[Any]") -> None:
+    async def test_bad_bodies(self, superuser: Actor, connection: Connection) -> None:
         exercise_id = await shipped_id(connection, "plank")
         before = await row(connection, exercise_id)
         for change, broken in (*BAD_SYSTEM_FIELDS[:-1], ({"name": "!!!"}, {"name": "rule"})):
@@ -418,12 +416,12 @@ class TestChangeSystem:
             assert broken_fields(answer) == broken, change
         assert await row(connection, exercise_id) == before
 
-    async def test_a_taken_name(self, superuser: Actor, connection: "Connection[Any]") -> None:
+    async def test_a_taken_name(self, superuser: Actor, connection: Connection) -> None:
         exercise_id = await shipped_id(connection, "plank")
         problem(await superuser.client.patch(f"{EXERCISES}/system/{exercise_id}", json={"name": "side plank"}), 409)
 
     async def test_only_superusers_and_only_system_ones(
-        self, athlete: Actor, trainer: Actor, superuser: Actor, connection: "Connection[Any]"
+        self, athlete: Actor, trainer: Actor, superuser: Actor, connection: Connection
     ) -> None:
         exercise_id = await shipped_id(connection, "plank")
         before = await row(connection, exercise_id)
@@ -436,7 +434,7 @@ class TestChangeSystem:
 
 
 class TestPreconditions:
-    async def test_an_old_version_changes_nothing(self, athlete: Actor, connection: "Connection[Any]") -> None:
+    async def test_an_old_version_changes_nothing(self, athlete: Actor, connection: Connection) -> None:
         made = await create_custom(athlete)
         url = f"{EXERCISES}/{made['id']}"
         old = (await athlete.client.get(url)).headers["etag"]
@@ -473,7 +471,7 @@ class TestPreconditions:
 
 
 class TestDelete:
-    async def test_the_owner_deletes_what_nothing_uses(self, athlete: Actor, connection: "Connection[Any]") -> None:
+    async def test_the_owner_deletes_what_nothing_uses(self, athlete: Actor, connection: Connection) -> None:
         made = await create_custom(athlete, equipment=[1], secondaryMuscles=[2])
         answer = await athlete.client.delete(f"{EXERCISES}/{made['id']}")
         assert (answer.status_code, answer.content) == (204, b"")
@@ -487,7 +485,7 @@ class TestDelete:
         )
 
     @pytest.mark.parametrize("use", [use_in_session, use_in_unit])
-    async def test_what_is_used_is_archived(self, athlete: Actor, connection: "Connection[Any]", use: Any) -> None:
+    async def test_what_is_used_is_archived(self, athlete: Actor, connection: Connection, use: Any) -> None:
         made = await create_custom(athlete)
         await use(connection, athlete, made["id"])
         assert (await athlete.client.delete(f"{EXERCISES}/{made['id']}")).status_code == 204
@@ -499,7 +497,7 @@ class TestDelete:
         assert (await athlete.client.delete(f"{EXERCISES}/{made['id']}")).status_code == 204
 
     async def test_a_superuser_deletes_system_ones(
-        self, superuser: Actor, athlete: Actor, connection: "Connection[Any]"
+        self, superuser: Actor, athlete: Actor, connection: Connection
     ) -> None:
         unused, used = await create_system(superuser, aliases=["Gone soon"]), await create_system(superuser)
         await use_in_session(connection, athlete, used["id"])
@@ -509,7 +507,7 @@ class TestDelete:
         assert (await athlete.client.get(f"{EXERCISES}/{used['id']}")).json()["isActive"] is False
 
     async def test_nobody_else_may(
-        self, athlete: Actor, other_athlete: Actor, trainer: Actor, superuser: Actor, connection: "Connection[Any]"
+        self, athlete: Actor, other_athlete: Actor, trainer: Actor, superuser: Actor, connection: Connection
     ) -> None:
         made = await create_custom(athlete)
         before = await row(connection, made["id"])
@@ -535,9 +533,7 @@ class TestArchiveAndRestore:
             assert (restored.status_code, restored.json()["isActive"]) == (200, True)
         assert (await athlete.client.get(url)).headers["etag"] == restored.headers["etag"]
 
-    async def test_nothing_is_written_when_it_is_so_already(
-        self, athlete: Actor, connection: "Connection[Any]"
-    ) -> None:
+    async def test_nothing_is_written_when_it_is_so_already(self, athlete: Actor, connection: Connection) -> None:
         made = await create_custom(athlete)
         before = await row(connection, made["id"])
         await athlete.client.post(f"{EXERCISES}/{made['id']}/restore")
@@ -565,7 +561,7 @@ class TestArchiveAndRestore:
 
 class TestPromote:
     async def test_a_custom_exercise_becomes_the_systems(
-        self, athlete: Actor, other_athlete: Actor, superuser: Actor, connection: "Connection[Any]"
+        self, athlete: Actor, other_athlete: Actor, superuser: Actor, connection: Connection
     ) -> None:
         made = await create_custom(athlete)
         reference = await use_in_session(connection, athlete, made["id"])
@@ -611,7 +607,7 @@ class TestPromote:
 
 class TestMerge:
     async def test_templates_and_history_follow_and_keep_their_names(
-        self, athlete: Actor, connection: "Connection[Any]"
+        self, athlete: Actor, connection: Connection
     ) -> None:
         made = await create_custom(athlete)
         target = await shipped_id(connection, "plank")
@@ -637,7 +633,7 @@ class TestMerge:
         assert answer.json() == second
 
     async def test_targets_that_are_none(
-        self, athlete: Actor, other_athlete: Actor, superuser: Actor, connection: "Connection[Any]"
+        self, athlete: Actor, other_athlete: Actor, superuser: Actor, connection: Connection
     ) -> None:
         made, foreign = await create_custom(athlete), await create_custom(other_athlete)
         archived = await create_system(superuser)
@@ -665,7 +661,7 @@ class TestMerge:
         assert broken_fields(await athlete.client.post(f"{EXERCISES}/{made['id']}/merge", json=body)) == broken
 
     async def test_only_the_owner(
-        self, athlete: Actor, other_athlete: Actor, superuser: Actor, connection: "Connection[Any]"
+        self, athlete: Actor, other_athlete: Actor, superuser: Actor, connection: Connection
     ) -> None:
         made = await create_custom(athlete)
         target = {"intoId": str(await shipped_id(connection, "plank"))}

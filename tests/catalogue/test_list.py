@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
 from tests.actors import Actor
 from tests.answers import broken_fields, problem
-from tests.catalogue.exercises import EXERCISES, FIELDS, create_custom, create_system
+from tests.catalogue.exercises import EXERCISES, FIELDS, Connection, create_custom, create_system
 from tests.factories import unique
-
-Connection = asyncpg.Connection
 
 
 async def listed(actor: Actor, **params: Any) -> list[dict[str, Any]]:
@@ -56,7 +53,7 @@ MEANT = [
 
 
 class TestPages:
-    async def test_a_page_and_the_total(self, athlete: Actor, connection: "Connection[Any]") -> None:
+    async def test_a_page_and_the_total(self, athlete: Actor, connection: Connection) -> None:
         total = await connection.fetchval("SELECT count(*) FROM exercises")
         page = (await athlete.client.get(EXERCISES)).json()
         assert page.keys() == {"items", "total", "limit", "offset"}

@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
 from tests.actors import Actor
 from tests.answers import broken_fields, problem
-from tests.catalogue.exercises import EXERCISES, create_custom
+from tests.catalogue.exercises import EXERCISES, Connection, create_custom
 from tests.factories import unique
-
-Connection = asyncpg.Connection
 
 LISTS = {
     "/api/v1/catalogs/muscle-groups": ("muscle_groups", 17),
@@ -94,7 +91,7 @@ class TestRead:
 
 class TestAdd:
     async def test_a_superuser_adds_a_row_in_lower_case(
-        self, superuser: Actor, connection: "Connection[Any]", path: str
+        self, superuser: Actor, connection: Connection, path: str
     ) -> None:
         name = unique("Landmine")
         answer = await superuser.client.post(path, json={"name": f"  {name.upper()} "})

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import pytest
 from click.testing import CliRunner
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -14,10 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from app.cli.catalogue import catalogue_group
 from app.db.engine import database_config
 from app.domain.catalogue.seed import SOURCE, SeedReport, load_catalogue, seed_catalogue
-from tests.catalogue.exercises import shipped_id
+from tests.catalogue.exercises import Connection, shipped_id
 from tests.service import Service
 
-Connection = asyncpg.Connection
 Sessions = async_sessionmaker[AsyncSession]
 
 TABLES = (
@@ -47,7 +45,7 @@ async def seed(sessions: Sessions) -> SeedReport:
         return await seed_catalogue(session)
 
 
-async def everything(connection: "Connection[Any]") -> dict[str, list[str]]:
+async def everything(connection: Connection) -> dict[str, list[str]]:
     """Every row of the catalogue, and what the identity columns have given out."""
     rows = {
         table: [row for (row,) in await connection.fetch(f"SELECT t::text FROM {table} t ORDER BY 1")]
@@ -59,14 +57,14 @@ async def everything(connection: "Connection[Any]") -> dict[str, list[str]]:
     return {**rows, "sequences": [value for (value,) in last]}
 
 
-async def empty(connection: "Connection[Any]") -> None:
+async def empty(connection: Connection) -> None:
     for table in TABLES:
         await connection.execute(f"DELETE FROM {table}")
 
 
 class TestSeedCatalogue:
     async def test_an_empty_database_gets_everything(
-        self, sessions: Sessions, connection: "Connection[Any]", statements: Any
+        self, sessions: Sessions, connection: Connection, statements: Any
     ) -> None:
         await empty(connection)
         began = time.perf_counter()
@@ -96,9 +94,7 @@ class TestSeedCatalogue:
             assert set(stored["primary_muscles"]) == set(entry.primary_muscles)
             assert set(stored["tags"]) == set(entry.tags)
 
-    async def test_again_changes_nothing(
-        self, sessions: Sessions, connection: "Connection[Any]", statements: Any
-    ) -> None:
+    async def test_again_changes_nothing(self, sessions: Sessions, connection: Connection, statements: Any) -> None:
         before = await everything(connection)
         await seed(sessions)
         with statements() as sent:
@@ -107,9 +103,7 @@ class TestSeedCatalogue:
         assert len(sent) == 4
         assert await everything(connection) == before
 
-    async def test_what_an_administrator_changed_is_kept(
-        self, sessions: Sessions, connection: "Connection[Any]"
-    ) -> None:
+    async def test_what_an_administrator_changed_is_kept(self, sessions: Sessions, connection: Connection) -> None:
         exercise_id = await shipped_id(connection, "plank")
         await connection.execute("UPDATE exercises SET name = 'Board', slug = 'board' WHERE id = $1", exercise_id)
         await connection.execute("UPDATE exercises SET is_active = false WHERE slug = 'crunch'")
@@ -119,7 +113,7 @@ class TestSeedCatalogue:
         assert await everything(connection) == before
 
     async def test_a_missing_one_is_added_with_all_that_belongs_to_it(
-        self, sessions: Sessions, connection: "Connection[Any]"
+        self, sessions: Sessions, connection: Connection
     ) -> None:
         counts = {table: len(rows) for table, rows in (await everything(connection)).items()}
         await connection.execute("DELETE FROM exercises WHERE slug = 'kettlebell-swing'")
@@ -127,7 +121,7 @@ class TestSeedCatalogue:
         assert {table: len(rows) for table, rows in (await everything(connection)).items()} == counts
 
     async def test_a_taken_name_is_reported_and_the_others_are_added(
-        self, sessions: Sessions, connection: "Connection[Any]"
+        self, sessions: Sessions, connection: Connection
     ) -> None:
         await connection.execute("UPDATE exercises SET source = NULL, external_id = NULL WHERE slug = 'plank'")
         await connection.execute("DELETE FROM exercises WHERE slug = 'burpee'")
@@ -135,7 +129,7 @@ class TestSeedCatalogue:
         assert await seed(sessions) == SeedReport(entries=0, added=1, kept=COUNT - 2, refused=["plank"])
         assert await connection.fetchval("SELECT e::text FROM exercises e WHERE slug = 'plank'") == before
 
-    async def test_two_at_once(self, sessions: Sessions, connection: "Connection[Any]") -> None:
+    async def test_two_at_once(self, sessions: Sessions, connection: Connection) -> None:
         await empty(connection)
         reports = await asyncio.gather(seed(sessions), seed(sessions))
         assert sorted(report.added for report in reports) == [0, COUNT]
@@ -151,7 +145,7 @@ class TestCommand:
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    async def test_it_says_what_it_did(self, service: Service, connection: "Connection[Any]") -> None:
+    async def test_it_says_what_it_did(self, service: Service, connection: Connection) -> None:
         await connection.execute("DELETE FROM exercises WHERE slug = 'burpee'")
         assert await self.invoke(service) == f"Added 1 exercises, kept {COUNT - 1}.\n"
         assert await connection.fetchval("SELECT count(*) FROM exercises WHERE slug = 'burpee'") == 1
