@@ -27,4 +27,7 @@ def create_app(settings: "Settings | None" = None) -> "Litestar":
 
     settings = settings or load_settings()
     database = database_config(settings)
-    return Litestar(plugins=[SQLAlchemyInitPlugin(database), IronTrackPlugin(settings, database)])
+    return Litestar(
+        plugins=[SQLAlchemyInitPlugin(database), IronTrackPlugin(settings, database)],
+        request_max_body_size=settings.limits.max_body_bytes,
+    )

@@ -38,6 +38,12 @@ class Malformed(IronTrackError):
     sentence = "The request could not be read."
 
 
+class UnknownMediaType(IronTrackError):
+    """The request is in a format that is not understood."""
+
+    sentence = "Send JSON, with Content-Type: application/json."
+
+
 class Unauthorized(IronTrackError):
     """Nobody is signed in, or the credentials are not good."""
 

@@ -63,7 +63,6 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
         app_config.before_request = admit
         app_config.response_class = Answer
         app_config.type_encoders = {**(app_config.type_encoders or {}), Scalar: _plain}
-        app_config.request_max_body_size = self.settings.limits.max_body_bytes
         app_config.openapi_config = openapi_config(self.settings)
         app_config.logging_config = None
         if origins := self.settings.app.allowed_origins:

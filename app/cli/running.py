@@ -1,6 +1,7 @@
 """What commands work on: the service's own PostgreSQL and Valkey."""
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -8,21 +9,24 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
+from msgspec import structs
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.db.base import Base
 from app.db.engine import database_config
 from app.db.errors import translate
-
 from app.embedded import FolderError, NotEmbeddable, StartFailed
 from app.embedded.services import open_services
 from app.errors import IronTrackError, RuleBroken
 from app.resources import Resources
+from app.security.keys import KeyRing
 from app.settings import Settings, SettingsError, load_settings
 
 __all__ = ("data_option", "run_with_resources", "running")
 
 T = TypeVar("T")
+
+_NO_SUCH_TABLE = "42P01"
 
 data_option = click.option(
     "--data",
@@ -61,11 +65,24 @@ def run_with_resources(data: Path, command: str, work: Callable[[Resources], Awa
 
     with running(data, command) as settings:
         try:
-            return asyncio.run(run(settings))
+            return asyncio.run(run(_with_some_key(settings)))
         except RuleBroken as error:
             raise click.ClickException(" ".join(detail.message for detail in error.details)) from None
         except (IronTrackError, SettingsError) as error:
             raise click.ClickException(str(error)) from None
         except (SQLAlchemyError, OSError) as error:
-            known = translate(error, Base.metadata)
-            raise click.ClickException(str(known or error)) from None
+            raise click.ClickException(_sentence(error)) from None
+
+
+def _with_some_key(settings: Settings) -> Settings:
+    """The same settings with a key that lasts as long as the command, where there is none: commands sign nothing."""
+    if settings.security.private_key or settings.keys_file.exists():
+        return settings
+    key = json.dumps(KeyRing.generate().signing_key.as_dict(private=True))
+    return structs.replace(settings, security=structs.replace(settings.security, private_key=key))
+
+
+def _sentence(error: SQLAlchemyError | OSError) -> str:
+    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _NO_SUCH_TABLE:
+        return "The database has no tables yet: run `litestar up` or `litestar database upgrade` first."
+    return str(translate(error, Base.metadata) or error)

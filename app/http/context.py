@@ -13,6 +13,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
+from litestar.config.compression import CompressionConfig
+from litestar.middleware.compression import CompressionMiddleware
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from app.errors import Forbidden, IronTrackError, Unavailable
@@ -37,7 +39,16 @@ _FREE_PATHS = _SYSTEM | {API + path for path in _SYSTEM} | {f"{API}/openapi.json
 _PAGES = frozenset({"/docs", "/redoc"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _WANTED = frozenset(
-    {b"authorization", b"cookie", b"if-none-match", b"origin", b"sec-fetch-site", b"x-real-ip", b"x-request-id"}
+    {
+        b"accept-encoding",
+        b"authorization",
+        b"cookie",
+        b"if-none-match",
+        b"origin",
+        b"sec-fetch-site",
+        b"x-real-ip",
+        b"x-request-id",
+    }
 )
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _ACCESS_VALUE = re.compile(rb"(?:^|;) *access_token=([^;]+)")
@@ -164,6 +175,7 @@ class RequestContext:
 
     def __init__(self, app: ASGIApp, settings: Settings, parts: Parts) -> None:
         self._app = app
+        self._compressing = CompressionMiddleware(app, CompressionConfig("brotli", brotli_quality=4))
         self._parts = parts
         self._limits = settings.limits
         self._kept = KeptAnswers()
@@ -200,7 +212,7 @@ class RequestContext:
             if kept := self._kept.find(scope, headers):
                 await kept(scope, receive, exchange.send)
                 return
-            await self._run(scope, receive, exchange)
+            await self._run(scope, receive, exchange, self._compressing if b"accept-encoding" in headers else self._app)
             self._kept.keep(scope)
         except IronTrackError as error:
             if exchange.started:
@@ -222,11 +234,11 @@ class RequestContext:
                 )
             )
 
-    async def _run(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+    async def _run(self, scope: Scope, receive: Receive, exchange: Exchange, app: ASGIApp) -> None:
         deadlines = self._parts.deadlines
         limit = deadlines.begin()
         try:
-            await self._app(scope, receive, exchange.send)
+            await app(scope, receive, exchange.send)
         except asyncio.CancelledError:
             if not limit.expired or exchange.started:
                 raise
@@ -246,8 +258,10 @@ class RequestContext:
             authenticator = self._parts.authenticator
             principal = authenticator.cached(token) or await authenticator.authenticate(token)
             scope["user"] = principal
-        if principal is not None:
-            exchange.extra.extend(_SECRET if path.startswith("/api/v1/access/") else _PRIVATE)
+        if path.startswith("/api/v1/access/"):
+            exchange.extra += _SECRET
+        elif principal is not None:
+            exchange.extra += _PRIVATE
         if method == "OPTIONS":
             return
         if method not in _SAFE:

@@ -19,12 +19,14 @@ from litestar.types.serialization import LitestarEncodableType
 from litestar.typing import FieldDefinition
 from msgspec import Struct, UnsetType
 
-from app.errors import BreakType, BrokenField, Malformed, RuleBroken
+from app.errors import BreakType, BrokenField, Malformed, RuleBroken, UnknownMediaType
 from app.http.fields import FieldError, decode_hook
 
 __all__ = ("Input", "StrictDTO", "classify", "read_document")
 
 T = TypeVar("T")
+
+_JSON = re.compile(r"\s*application/(json|[\w.-]+\+json)\s*(;|$)", re.IGNORECASE)
 
 MAX_NESTING = 100
 MAX_DETAILS = 100
@@ -66,9 +68,13 @@ class StrictDTO(AbstractDTO[T], Generic[T]):
         """Read a JSON body.
 
         Raises:
+            UnknownMediaType: it says that it is something else than JSON.
             Malformed: it is not JSON.
             RuleBroken: it breaks rules, all of which are named.
         """
+        media_type = self.asgi_connection.headers.get("content-type")
+        if media_type is not None and not _JSON.match(media_type):
+            raise UnknownMediaType
         document: T = read_document(value, self._data_type())
         return document
 

@@ -56,7 +56,7 @@ def encoded_answer(request: Request[Any, Any, Any]) -> KeptAnswer | None:
 
 def refused_answer(error: Exception, request: Request[Any, Any, Any]) -> KeptAnswer | None:
     """The problem that an error will be told as; None for those that a further try may not meet."""
-    known = known_error(error)
+    known = known_error(error, request)
     if not isinstance(known, IronTrackError) or isinstance(known, _NEVER_KEPT):
         return None
     problem = problem_for(known, request.scope["path"], str(request.scope.get("request_id", "")))

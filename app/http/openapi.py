@@ -167,6 +167,7 @@ def _add_problems(tree: dict[str, Any]) -> None:
             if public:
                 operation["security"] = []
             responses = operation.setdefault("responses", {})
+            responses.pop("400", None)
             for status in _problems_of(path, method, operation, public):
                 responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
 

@@ -1,51 +1,119 @@
-"""Query parameters: a name that a route does not know is refused, and the page of a list is read in one place."""
+"""Query parameters: a name that a route does not know is refused, every broken one is named, and the page of a list is read
+in one place."""
 
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any
-from urllib.parse import parse_qsl
+from typing import Annotated, Any, get_args, get_origin
+from urllib.parse import parse_qs
 
+import msgspec
 from litestar import Litestar, Request
+from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from litestar.routes import HTTPRoute
 
 from app.db.paging import MAX_OFFSET_ROWS, PageRequest
 from app.errors import BrokenField, RuleBroken
+from app.http.dto import classify
 
-__all__ = ("provide_page", "refuse_unknown_parameters")
+__all__ = ("broken_parameters", "provide_page", "refuse_unknown_parameters")
+
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 
 def refuse_unknown_parameters(request: Request[Any, Any, Any], query: bytes) -> None:
-    """Refuse query parameters that a handler does not have, and those that can't be text.
+    """Refuse query parameters that a handler does not have, and those that can't be what it expects.
 
     Raises:
         RuleBroken: naming each of them.
     """
-    known = _known_parameters(request.app)[request.route_handler]
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    broken = [
-        BrokenField("unknown", name, "There is no such parameter.")
-        for name in dict.fromkeys(name for name, _ in pairs)
-        if name not in known
-    ]
-    broken += [
-        BrokenField("pattern", name, "This text can't be stored.")
-        for name, value in pairs
-        if name in known and ("\x00" in value or "\ufffd" in value)
-    ]
-    if broken:
-        raise RuleBroken(broken)
+    kinds = _parameter_kinds(request.app)[request.route_handler]
+    values = _values(query)
+    if any(name not in kinds for name in values) or any(map(_unstorable, values.values())) or _odd_integers(values, kinds):
+        raise RuleBroken(broken_parameters(request))
+
+
+def broken_parameters(request: Request[Any, Any, Any]) -> list[BrokenField]:
+    """Every query parameter of a request that breaks a rule."""
+    kinds = _parameter_kinds(request.app).get(request.route_handler, {})
+    return list(_broken(_values(request.scope["query_string"]), kinds))
+
+
+def _values(query: bytes) -> dict[str, list[str]]:
+    return parse_qs(query.decode("latin-1"), keep_blank_values=True)
+
+
+def _unstorable(texts: list[str]) -> bool:
+    return any("\x00" in text or "\ufffd" in text for text in texts)
+
+
+def _odd_integers(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> bool:
+    return any(
+        _is_integer(kinds[name]) and not all(map(_INTEGER.fullmatch, texts))
+        for name, texts in values.items()
+        if name in kinds
+    )
+
+
+def _broken(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> Iterator[BrokenField]:
+    for name, texts in values.items():
+        if name not in kinds:
+            yield BrokenField("unknown", name, "There is no such parameter.")
+        elif _unstorable(texts):
+            yield BrokenField("pattern", name, "This text can't be stored.")
+        elif _is_integer(kinds[name]) and not all(map(_INTEGER.fullmatch, texts)):
+            yield BrokenField("type", name, "Expected a whole number.")
+        else:
+            try:
+                msgspec.convert(texts if _is_list(kinds[name]) else texts[-1], kinds[name], strict=False)
+            except msgspec.ValidationError as error:
+                yield BrokenField(*_named(name, str(error)))
+
+
+def _named(name: str, reason: str) -> tuple[Any, str, str]:
+    kind, sentence = classify(reason)
+    return kind, name, sentence
 
 
 @cache
-def _known_parameters(app: Litestar) -> dict[HTTPRouteHandler, frozenset[str]]:
-    known: dict[HTTPRouteHandler, frozenset[str]] = {}
+def _parameter_kinds(app: Litestar) -> dict[HTTPRouteHandler, dict[str, Any]]:
+    """The query parameters of each handler, those of its dependencies included, with their types."""
+    found: dict[HTTPRouteHandler, dict[str, Any]] = {}
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             for handler, model in route.route_handler_map.values():
-                names = frozenset(parameter.field_alias for parameter in model.expected_query_params)
-                known[handler] = known.get(handler, frozenset()) | names
-    return known
+                kinds = _signature_kinds(handler)
+                known = found.setdefault(handler, {})
+                for parameter in model.expected_query_params:
+                    known[parameter.field_alias] = kinds.get(parameter.field_name, str)
+    return found
+
+
+def _signature_kinds(handler: HTTPRouteHandler) -> dict[str, Any]:
+    kinds: dict[str, Any] = {}
+    for part in (handler, *handler.resolve_dependencies().values()):
+        model = part.signature_model if isinstance(part, (HTTPRouteHandler, Provide)) else None
+        if model is not None:
+            kinds = {**model.__annotations__, **kinds}
+    return kinds
+
+
+def _inside(kind: Any) -> Any:
+    """The type below Annotated and optional types."""
+    while get_origin(kind) is Annotated or type(None) in get_args(kind):
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    return kind
+
+
+def _is_list(kind: Any) -> bool:
+    return get_origin(_inside(kind)) is list
+
+
+def _is_integer(kind: Any) -> bool:
+    inside = _inside(kind)
+    return (_inside(get_args(inside)[0]) if get_origin(inside) is list else inside) is int
 
 
 def provide_page(

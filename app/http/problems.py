@@ -30,9 +30,11 @@ from app.errors import (
     TooManyRequests,
     Unauthorized,
     Unavailable,
+    UnknownMediaType,
 )
 from app.http.answers import Answer
 from app.http.dto import classify
+from app.http.parameters import broken_parameters
 
 __all__ = ("PROBLEM_TYPE", "Problem", "handle_exception", "headers_for", "known_error", "problem_for")
 
@@ -46,6 +48,7 @@ _STATUS: dict[type[IronTrackError], int] = {
     Conflict: 409,
     Gone: 410,
     PreconditionFailed: 412,
+    UnknownMediaType: 415,
     RuleBroken: 422,
     TooManyRequests: 429,
     Unavailable: 503,
@@ -119,7 +122,7 @@ def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Respo
     """The app's handler of every exception."""
     request_id = str(request.scope.get("request_id", ""))
     path = request.scope["path"]
-    known = known_error(error)
+    known = known_error(error, request)
     if known is not None:
         return _answer(problem_for(known, path, request_id), headers_for(known))
     if isinstance(error, HTTPException) and error.status_code < 500:
@@ -137,14 +140,14 @@ def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Respo
     )
 
 
-def known_error(error: Exception) -> IronTrackError | None:
+def known_error(error: Exception, request: Request[Any, Any, Any]) -> IronTrackError | None:
     """An error in the terms of the domain; None where there is no such term."""
     if isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, IronTrackError):
         return error
     if isinstance(error, ValidationException):
-        return RuleBroken(_parameters(error))
+        return RuleBroken(broken_parameters(request) or _parameters(error))
     if isinstance(error, HTTPException):
         return None
     return translate(error, Base.metadata)
