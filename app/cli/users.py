@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.running import data_option, run_with_resources
 from app.db.paging import PageRequest, SortOrder
 from app.domain.accounts.dto import NewUser, User, UserFilters, UserOrder, UserPatch
-from app.domain.accounts.services import UserService
+from app.domain.accounts.services import UserService, seed_roles
 from app.errors import RuleBroken
 from app.http.dto import read_document
 from app.resources import Resources
@@ -72,10 +73,13 @@ def create(
     fields["password"] = _password(password, from_stdin=password_stdin)
     account: NewUser = _checked(fields, NewUser)
 
-    async def work(users: UserService) -> User:
-        return (await users.create(account)).document
+    async def work(resources: Resources) -> User:
+        async with resources.transactions.begin() as session:
+            # Where the schema was made by hand, nobody has made the roles yet.
+            await seed_roles(session)
+            return (await _users(resources, session).create(account)).document
 
-    user = _with_users(data, "litestar users create", work)
+    user = run_with_resources(data, "litestar users create", work)
     _tell(
         user, f"Created {user.email}, a {user.role_name.lower()}." if superuser else f"Created {user.email}.", as_json
     )
@@ -152,9 +156,14 @@ def find(search: str | None, is_active: bool | None, data: Path, as_json: bool) 
 def _with_users(data: Path, command: str, work: Callable[[UserService], Awaitable[T]]) -> T:
     async def run(resources: Resources) -> T:
         async with resources.transactions.begin() as session:
-            return await work(UserService(session, resources.passwords, resources.jti, ""))
+            return await work(_users(resources, session))
 
     return run_with_resources(data, command, run)
+
+
+def _users(resources: Resources, session: AsyncSession) -> UserService:
+    """The service of accounts; over the command line the system administrator can be changed too."""
+    return UserService(session, resources.passwords, resources.jti, system_admin_email="")
 
 
 def _change(address: str | None, email: str | None, data: Path, command: str, patch: UserPatch) -> User:
