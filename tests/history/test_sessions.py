@@ -426,6 +426,24 @@ class TestOwnership:
         assert [item["id"] for item in listed] == [theirs["id"]]
         assert await connection.fetchval("SELECT count(*) FROM tombstone") == 0
 
+    async def test_a_token_that_only_reads_changes_nothing(
+        self, athlete: Actor, client: httpx.AsyncClient, connection: Connection
+    ) -> None:
+        session = await start(athlete)
+        exercise = await add_exercise(athlete, session)
+        [done] = await add_sets(athlete, session, exercise, {"repsCompleted": 5})
+        before = await read(athlete, session)
+        expiry = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        body = {"name": "watch", "scopes": ["read"], "expiresAt": expiry}
+        made = (await athlete.client.post("/api/v1/access/tokens", json=body)).json()
+        client.headers["authorization"] = f"Bearer {made['token']}"
+        for method, rest, sent in _every_route(exercise["id"], done["id"]):
+            answer = await client.request(method, f"{SESSIONS}/{session['id']}{rest}", json=sent)
+            assert answer.status_code == (200 if method == "GET" else 403), (method, rest)
+        assert (await client.post(SESSIONS, json={})).status_code == 403
+        assert (await client.get(SESSIONS)).json()["items"] == [before]
+        assert await read(athlete, session) == before
+
     async def test_children_of_another_session_of_mine_are_not_found(self, athlete: Actor) -> None:
         first, second = await start(athlete), await start(athlete)
         exercise = await add_exercise(athlete, first)

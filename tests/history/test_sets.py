@@ -159,6 +159,19 @@ class TestAdd:
         assert broken_fields(await athlete.client.post(path, json={})) == ["body"]
         assert await connection.fetchval("SELECT count(*) FROM training_session_sets") == 100
 
+    async def test_a_repeated_delivery_adds_nothing(self, athlete: Actor, connection: Connection) -> None:
+        session = await start(athlete)
+        exercise = await add_exercise(athlete, session)
+        key = {"idempotency-key": "set-1"}
+        first, second = [
+            await athlete.client.post(sets_path(session, exercise), json={"repsCompleted": 5}, headers=key)
+            for _ in range(2)
+        ]
+        assert (first.status_code, second.status_code, second.json()) == (201, 201, first.json())
+        assert second.headers["idempotent-replayed"] == "true"
+        assert second.headers["etag"] == first.headers["etag"]
+        assert await connection.fetchval("SELECT count(*) FROM training_session_sets") == 1
+
     async def test_another_version_adds_nothing(self, athlete: Actor) -> None:
         session = await start(athlete)
         exercise = await add_exercise(athlete, session)
@@ -178,7 +191,9 @@ class TestChange:
         assert (answer.status_code, answer.json()) == (200, {**first, "weight": 82.5})
         assert answer.headers["etag"] == await etag(athlete, session)
         assert (await athlete.client.patch(path, json={"repsCompleted": None})).json()["repsCompleted"] is None
-        assert (await athlete.client.patch(path, json={})).json() == {**first, "weight": 82.5, "repsCompleted": None}
+        answer = await athlete.client.patch(path, json={})
+        assert answer.json() == {**first, "weight": 82.5, "repsCompleted": None}
+        assert answer.headers["etag"] == await etag(athlete, session)
         assert (await read(athlete, session))["exercises"][0]["sets"][1] == second
 
     async def test_what_a_get_answered_may_be_sent_back(self, athlete: Actor) -> None:
