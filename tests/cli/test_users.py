@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 import pytest
 from asyncpg import Connection
@@ -14,9 +15,10 @@ from app.cli.roles import roles_group
 from app.cli.users import users_group
 from app.http.context import API
 from tests.accounts.bodies import api_token
-from tests.accounts.tokens import bearer
+from tests.accounts.tokens import ACCESS, bearer, held
 from tests.actors import PASSWORD, Actor, sign_in
 from tests.cli.up import LITESTAR
+from tests.conftest import MakeApp
 from tests.factories import email
 from tests.service import Service
 
@@ -103,6 +105,18 @@ async def test_deactivate_and_activate(run: Run, athlete: Actor, service: Servic
     assert (await service.client().post(f"{API}/access/signin", json=signin)).status_code == 401
     assert (await run("users", "activate", athlete.email)).exit_code == 0
     await sign_in(service.client(), athlete.email)
+
+
+async def test_other_machines_hear_of_it_within_a_second(
+    run: Run, athlete: Actor, make_app: MakeApp, tmp_path: Path
+) -> None:
+    there = await make_app(REVOCATION_FILE=str(tmp_path / "another-machine"))
+    client = bearer(there, held(athlete.client, ACCESS))
+    assert (await client.get(f"{API}/access/me")).status_code == 200
+    assert (await run("users", "deactivate", athlete.email)).exit_code == 0
+    async with asyncio.timeout(1):
+        while (await client.get(f"{API}/access/me")).status_code != 401:
+            pass
 
 
 async def test_reset_password(run: Run, athlete: Actor, service: Service) -> None:
