@@ -89,6 +89,9 @@ class Broadcast:
             task.cancel()
             await asyncio.wait([task], timeout=_CANCEL_AGAIN)
         self._heard = _NEVER
+        if self._unsent:
+            # A command ends before its subscription has been in order once.
+            await self._send()
 
     async def _run(self) -> None:
         while True:
