@@ -166,7 +166,7 @@ class TestSequences:
 
     @given(moves=MOVES, parent=st.sampled_from(["exercises", "sets"]))
     @settings(
-        max_examples=15,
+        max_examples=10,
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
