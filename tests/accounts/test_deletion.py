@@ -127,7 +127,8 @@ class Belongings:
             plan,
         )
         await self.connection.execute(
-            "INSERT INTO runs (id, user_id, plan_id, workout_id, started_at, user_timezone, distance_km, duration_seconds)"
+            "INSERT INTO runs"
+            " (id, user_id, plan_id, workout_id, started_at, user_timezone, distance_km, duration_seconds)"
             " VALUES ($1, $2, $3, $4, now(), 'UTC', 5, 1500)",
             uuid7(),
             self.owner.id,

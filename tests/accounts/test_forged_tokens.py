@@ -8,7 +8,17 @@ from joserfc.jwk import OKPKey
 
 from app.http.context import API
 from app.security.keys import KeyRing
-from tests.accounts.tokens import ACCESS, REFRESH, bearer, held, signed, signing_key, unsigned, with_cookies, with_payload
+from tests.accounts.tokens import (
+    ACCESS,
+    REFRESH,
+    bearer,
+    held,
+    signed,
+    signing_key,
+    unsigned,
+    with_cookies,
+    with_payload,
+)
 from tests.actors import Actor
 from tests.service import Service
 
@@ -18,8 +28,8 @@ STRANGER = KeyRing.generate().signing_key
 OTHER_ID = "018f0000-0000-7000-8000-000000000000"
 
 
-def altered(token: str, _: OKPKey) -> str:
-    head, _, signature = token.rpartition(".")
+def altered(token: str, _key: OKPKey) -> str:
+    head, _dot, signature = token.rpartition(".")
     flipped = "A" if signature[10] != "A" else "B"
     return f"{head}.{signature[:10]}{flipped}{signature[11:]}"
 

@@ -6,7 +6,18 @@ from asyncpg import Connection
 from valkey.asyncio import Valkey
 
 from app.http.context import API
-from tests.accounts.tokens import ACCESS, REFRESH, bearer, cookie, held, sid_of, signed, signing_key, unsigned, with_cookies
+from tests.accounts.tokens import (
+    ACCESS,
+    REFRESH,
+    bearer,
+    cookie,
+    held,
+    sid_of,
+    signed,
+    signing_key,
+    unsigned,
+    with_cookies,
+)
 from tests.actors import Actor
 from tests.service import Service
 

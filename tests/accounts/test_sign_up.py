@@ -1,11 +1,10 @@
-from asyncpg import Connection
 import httpx
 import pytest
+from asyncpg import Connection
 
 from app.http.context import API
 from tests.actors import PASSWORD
 from tests.factories import email
-
 
 
 def body(**changes: object) -> dict[str, object]:
@@ -14,7 +13,9 @@ def body(**changes: object) -> dict[str, object]:
 
 async def test_makes_an_ordinary_account(client: httpx.AsyncClient, connection: Connection) -> None:
     address = email()
-    answer = await client.post(f"{API}/access/signup", json=body(email=f" {address.upper()} ", name="  Ada   Lovelace "))
+    answer = await client.post(
+        f"{API}/access/signup", json=body(email=f" {address.upper()} ", name="  Ada   Lovelace ")
+    )
     assert answer.status_code == 201
     assert answer.headers["Location"] == f"{API}/access/me"
     user = answer.json()
@@ -33,7 +34,12 @@ async def test_makes_an_ordinary_account(client: httpx.AsyncClient, connection: 
     row = await connection.fetchrow("SELECT * FROM user_account WHERE email = $1", address)
     assert row is not None
     assert row["password"].startswith("$argon2id$")
-    assert (row["is_superuser"], row["timezone"], row["weight_unit"], row["distance_unit"]) == (False, "UTC", "kg", "km")
+    assert (row["is_superuser"], row["timezone"], row["weight_unit"], row["distance_unit"]) == (
+        False,
+        "UTC",
+        "kg",
+        "km",
+    )
 
 
 async def test_the_name_may_be_left_out(client: httpx.AsyncClient) -> None:

@@ -44,7 +44,7 @@ def bearer(service: Service, token: str) -> httpx.AsyncClient:
 
 def header_of(token: str) -> dict[str, Any]:
     """The header of a token, unverified."""
-    return _decoded(token.split(".")[0])
+    return _decoded(token.split(".", maxsplit=1)[0])
 
 
 def claims_of(token: str) -> dict[str, Any]:
