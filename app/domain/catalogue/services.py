@@ -7,6 +7,7 @@ Writers of one exercise lock its row first. Its version is kept by triggers, whi
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC
 from typing import Any, Final
 from uuid import UUID
 
@@ -203,13 +204,10 @@ def _bounded(entry_id: int) -> int:
 
 def _entries_json(link: Link) -> str:
     return (
-        "(SELECT coalesce(json_agg(json_build_object('id', r.id, 'name', r.name) ORDER BY r.id), '[]'::json) "
-        f"FROM {link.table} l JOIN {link.entries.table} r ON r.id = l.{link.column} WHERE l.exercise_id = e.id)"
+        "ARRAY(SELECT json_build_object('id', r.id, 'name', r.name) "
+        f"FROM {link.table} l JOIN {link.entries.table} r ON r.id = l.{link.column} "
+        "WHERE l.exercise_id = e.id ORDER BY r.id)"
     )
-
-
-def _instant_json(column: str) -> str:
-    return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 
 _DOCUMENT: Final = f"""
@@ -220,8 +218,7 @@ json_build_object(
     'defaultMode', e.default_mode, 'instructions', e.instructions,
     'imagePathStart', e.image_path_start, 'imagePathEnd', e.image_path_end,
     {", ".join(f"'{link.wire}', {_entries_json(link)}" for link in LINKS.values())},
-    'isActive', e.is_active, 'createdBy', e.created_by,
-    'createdAt', {_instant_json("e.created_at")}, 'updatedAt', {_instant_json("e.updated_at")})::text
+    'isActive', e.is_active, 'createdBy', e.created_by, 'createdAt', e.created_at, 'updatedAt', e.updated_at)::text
 """
 
 _READ: Final = f"SELECT e.version, e.created_by, {_DOCUMENT} AS document FROM exercises e WHERE "
@@ -361,7 +358,7 @@ class ExerciseService:
         )
         connection = await raw_connection(self._session)
         [(total, items)] = await connection.fetch(statement, *parameters)
-        exercises = [self._with_cdn(exercise) for exercise in _LIST_DECODER.decode(items)]
+        exercises = [self._shown(exercise) for exercise in _LIST_DECODER.decode(items)]
         return Page(exercises, total, page.page_size, page.offset)
 
     async def create_custom(self, data: NewCustomExercise, principal: Principal) -> Versioned[Exercise]:
@@ -590,13 +587,16 @@ class ExerciseService:
         access = _access(row["created_by"], principal)
         if access == _NO_ACCESS:
             raise Forbidden("This is another user's exercise.")
-        return Versioned(self._with_cdn(_DECODER.decode(row["document"])), row["version"], access)
+        return Versioned(self._shown(_DECODER.decode(row["document"])), row["version"], access)
 
-    def _with_cdn(self, exercise: Exercise) -> Exercise:
+    def _shown(self, exercise: Exercise) -> Exercise:
+        """A decoded document as it goes out: with the CDN's prefix, and in UTC whatever the session's time zone."""
         if exercise.image_path_start:
             exercise.image_path_start = self._cdn_url + exercise.image_path_start
         if exercise.image_path_end:
             exercise.image_path_end = self._cdn_url + exercise.image_path_end
+        exercise.created_at = exercise.created_at.astimezone(UTC)
+        exercise.updated_at = exercise.updated_at.astimezone(UTC)
         return exercise
 
 
