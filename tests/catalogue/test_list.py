@@ -76,7 +76,7 @@ class TestPages:
             ("pageSize=101", "pageSize", "range"),
             ("currentPage=0", "currentPage", "range"),
             ("currentPage=101&pageSize=100", "currentPage", "range"),
-            ("currentPage=99999999999999999999", "currentPage", "range"),
+            ("currentPage=10001", "currentPage", "range"),
             ("currentPage=one", "currentPage", "type"),
             ("scope=mine", "scope", "enum"),
             ("orderBy=updatedAt", "orderBy", "enum"),
@@ -85,7 +85,7 @@ class TestPages:
             ("primaryMuscles=0", "primaryMuscles", "range"),
             ("primaryMuscles=1&primaryMuscles=32768", "primaryMuscles", "range"),
             ("secondaryMuscles=-1", "secondaryMuscles", "range"),
-            ("equipment=99999999999999999999", "equipment", "range"),
+            ("equipment=32768", "equipment", "range"),
             ("tags=home", "tags", "type"),
             ("category=yoga", "category", "enum"),
             ("difficultyLevel=Beginner", "difficultyLevel", "enum"),
@@ -97,6 +97,10 @@ class TestPages:
             ("muscle=1", "muscle", "unknown"),
         ):
             assert broken_fields(await athlete.client.get(f"{EXERCISES}?{query}")) == {field: kind}, query
+
+    @pytest.mark.parametrize("name", ["currentPage", "pageSize", "equipment", "tags"])
+    async def test_huge_numbers(self, athlete: Actor, name: str) -> None:
+        assert broken_fields(await athlete.client.get(EXERCISES, params={name: "9" * 30})).keys() == {name}
 
     async def test_nobody_lists_without_signing_in(self, client: httpx.AsyncClient) -> None:
         problem(await client.get(EXERCISES), 401)
