@@ -15,9 +15,12 @@ from tests.accounts.tokens import (
     claims_of,
     cookie,
     held,
+    record,
     sid_of,
     signed,
     signing_key,
+    store,
+    stored,
     with_cookies,
 )
 from tests.actors import Actor
@@ -35,18 +38,9 @@ async def me(service: Service, token: str) -> int:
     return (await bearer(service, token).get(f"{API}/access/me")).status_code
 
 
-def record(sid: UUID) -> str:
-    return f"irontrack:refresh:{sid.hex}"
-
-
-async def put(valkey: Valkey, sid: UUID, field: str, value: int) -> None:
-    """Change what the store holds of a session. (The client's own types are of both kinds of clients.)"""
-    await valkey.execute_command("HSET", record(sid), field, value)
-
-
 async def ten_seconds_later(valkey: Valkey, sid: UUID) -> None:
     """The rotation lies further back than the grace period."""
-    await put(valkey, sid, "rotated_at", int(time.time() * 1000) - 10_500)
+    await store(valkey, sid, "rotated_at", int(time.time() * 1000) - 10_500)
 
 
 async def test_replaces_both_cookies(athlete: Actor, service: Service, connection: Connection) -> None:
@@ -78,8 +72,7 @@ async def test_two_at_once_on_two_workers_get_the_same_successor(
     assert await connection.fetchval("SELECT count(*) FROM user_session WHERE revoked_at IS NULL") == 1
     keys = await valkey.keys("irontrack:refresh:*")
     assert keys == [record(sid_of(old)).encode()]
-    jti: bytes = await valkey.execute_command("HGET", record(sid_of(old)), "jti")
-    assert jti.decode() == claims_of(successor)["jti"]
+    assert await stored(valkey, sid_of(old), "jti") == claims_of(successor)["jti"]
     assert (await refresh(other, successor)).status_code == 204
 
 
@@ -176,7 +169,7 @@ async def test_no_token_outlives_ninety_days_from_the_sign_in(
     token = held(athlete.client, REFRESH)
     ends_at = int(time.time()) + 600
     await connection.execute("UPDATE user_session SET expires_at = to_timestamp($1)", ends_at)
-    await put(valkey, sid_of(token), "ends_at", ends_at)
+    await store(valkey, sid_of(token), "ends_at", ends_at)
     answer = await refresh(service, token)
     assert answer.status_code == 204
     for name in (ACCESS, REFRESH):

@@ -9,7 +9,7 @@ from asyncpg import Connection
 from valkey.asyncio import Valkey
 
 from app.http.context import API
-from tests.accounts.tokens import ACCESS, DEVICE, REFRESH, claims_of, cookie, header_of, sid_of
+from tests.accounts.tokens import ACCESS, DEVICE, REFRESH, claims_of, cookie, header_of, sid_of, stored
 from tests.actors import PASSWORD, Actor
 from tests.conftest import MakeActor, MakeApp
 from tests.factories import email
@@ -110,8 +110,7 @@ async def test_the_session_is_a_row_and_a_record(
     assert (row["user_id"], row["user_agent"], row["revoked_at"]) == (athlete.id, "Trial/1.0", None)
     assert str(row["address"]).startswith("127.0.0.1")
     assert abs(row["expires_at"] - datetime.now(UTC) - timedelta(days=90)) < timedelta(minutes=1)
-    jti: bytes = await valkey.execute_command("HGET", f"irontrack:refresh:{sid_of(refresh).hex}", "jti")
-    assert jti.decode() == claims_of(refresh)["jti"]
+    assert await stored(valkey, sid_of(refresh), "jti") == claims_of(refresh)["jti"]
 
 
 async def test_wrong_unknown_and_inactive_look_alike(

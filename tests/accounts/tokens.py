@@ -2,14 +2,15 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from http.cookies import Morsel, SimpleCookie
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
 from joserfc import jws
 from joserfc.jwk import OKPKey
+from valkey.asyncio import Valkey
 
 from app.security.keys import KeyRing
 from tests.service import Service
@@ -40,6 +41,23 @@ def with_cookies(service: Service, **cookies: str) -> httpx.AsyncClient:
 def bearer(service: Service, token: str) -> httpx.AsyncClient:
     """A client that sends a token in the Authorization header."""
     return service.client(headers={"Authorization": f"Bearer {token}"})
+
+
+def record(sid: UUID) -> str:
+    """Where the JTI store keeps a session."""
+    return f"irontrack:refresh:{sid.hex}"
+
+
+async def stored(valkey: Valkey, sid: UUID, field: str) -> str | None:
+    """What the JTI store knows of a session."""
+    # The client's types are those of its synchronous twin as well.
+    value = await cast("Awaitable[bytes | None]", valkey.hget(record(sid), field))
+    return value.decode() if value else None
+
+
+async def store(valkey: Valkey, sid: UUID, field: str, value: int) -> None:
+    """Change what the JTI store knows of a session."""
+    await cast("Awaitable[int]", valkey.hset(record(sid), field, str(value)))
 
 
 def header_of(token: str) -> dict[str, Any]:
