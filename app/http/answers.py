@@ -116,7 +116,7 @@ class Answer(Response[T], Generic[T]):
         elif status == 204:
             body = b""
         else:
-            body = self.content if isinstance(self.content, bytes) else _encoder.encode(self.content)
+            body = _encoded(self.content)
             headers.append((b"content-type", (self.media_type or media_type or JSON).encode()))
             headers.append((b"content-length", b"%d" % len(body)))
         encoded = EncodedAnswer(status, headers, body)
@@ -124,6 +124,13 @@ class Answer(Response[T], Generic[T]):
         if self.follows_from_caller:
             request.scope[KEEPABLE] = True  # type: ignore[typeddict-unknown-key]
         return encoded
+
+
+def _encoded(content: object) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    # Documents are Structs; what is a text already is a page or a script.
+    return content.encode() if isinstance(content, str) else _encoder.encode(content)
 
 
 def _is_known(tag: str, request: Request[Any, Any, Any]) -> bool:
