@@ -122,7 +122,7 @@ class TestKey:
     async def test_anything_else_is_422(
         self, athlete: Actor, connection: "asyncpg.Connection[asyncpg.Record]", key: str
     ) -> None:
-        answer = await athlete.client.post(SESSIONS, json={}, headers=[("Idempotency-Key", key.encode("latin-1"))])
+        answer = await athlete.client.post(SESSIONS, json={}, headers=[(b"Idempotency-Key", key.encode("latin-1"))])
         assert broken_fields(answer) == {"Idempotency-Key": "pattern"}
         assert await count(connection, "training_sessions") == 0
 
