@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from asyncpg import Connection
 from msgspec import Struct
 
@@ -62,10 +63,11 @@ class OrderedRows(Struct, frozen=True):
     async def _arrange(self, connection: "Connection", parent_id: object, ids: Sequence[int]) -> None:
         await connection.execute(
             f"UPDATE {self.table} AS row SET order_index = -wanted.position "  # noqa: S608
-            "FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (id, position) "
-            f"WHERE row.{self.parent} = $1 AND row.id = wanted.id AND row.order_index <> wanted.position",
+            "FROM json_array_elements_text($2::text::json) WITH ORDINALITY AS wanted (id, position) "
+            f"WHERE row.{self.parent} = $1 AND row.id = wanted.id::bigint AND row.order_index <> wanted.position",
             parent_id,
-            ids,
+            # As JSON: on each new connection, asyncpg asks the catalogue about array types before their first use.
+            msgspec.json.encode(ids).decode(),
         )
         await connection.execute(
             f"UPDATE {self.table} SET order_index = -order_index WHERE {self.parent} = $1 AND order_index < 0",  # noqa: S608

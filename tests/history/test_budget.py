@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from tests.actors import Actor
+from tests.actors import Actor, sign_in
+from tests.conftest import MakeApp
 from tests.history.workouts import SESSIONS, add_exercise, add_sets, sets_path, start
 from tests.statements import Statements
 
@@ -73,3 +74,25 @@ class TestBudget:
         with statements() as sent:
             await athlete.client.post(SESSIONS, json={})
         assert len(sent) == 4, sent
+
+    async def test_new_connections_are_asked_nothing_about_types(
+        self, athlete: Actor, make_app: MakeApp, statements: Counted
+    ) -> None:
+        client = (await make_app()).client()
+        await sign_in(client, athlete.email)
+        session = await start(athlete)
+        exercise = await add_exercise(athlete, session)
+        ids = [item["id"] for item in await add_sets(athlete, session, exercise, {}, {})]
+        sets = sets_path(session, exercise)
+        with statements() as sent:
+            for method, path, body in (
+                ("GET", f"{SESSIONS}?status=completed&exerciseId={session['id']}&from=2026-01-01", None),
+                ("POST", sets, {"repsCompleted": 1, "position": 1}),
+                ("PATCH", f"{sets}/{ids[0]}", {"weight": 1}),
+                ("DELETE", f"{sets}/{ids[0]}", None),
+                ("POST", f"{SESSIONS}/{session['id']}/exercises", {"exerciseName": "Rows", "position": 1}),
+                ("PATCH", f"{SESSIONS}/{session['id']}", {"notes": "x"}),
+                ("GET", f"{SESSIONS}/{session['id']}", None),
+            ):
+                assert (await client.request(method, path, json=body)).is_success
+        assert not [statement for statement in sent if "typeinfo" in statement]

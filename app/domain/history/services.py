@@ -4,7 +4,7 @@ Writers of one session lock its row first; so they take turns, and what they cou
 the session is kept by triggers, whichever of its rows was written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -98,15 +98,16 @@ FROM (SELECT * FROM training_sessions s WHERE {conditions} ORDER BY s.start_time
 ORDER BY s.start_time DESC, s.id DESC
 """
 
+# Lists go as texts: on each new connection, asyncpg asks the catalogue about array types before their first use.
 _FILTERS = {
     # The instants of a local date lie within a day of the same date in UTC; they let the index skip the other years.
     "since": "s.local_date >= ${0} AND s.start_time > (${0}::date - 1)::timestamp AT TIME ZONE 'UTC'",
     "until": "s.local_date <= ${0} AND s.start_time < (${0}::date + 2)::timestamp AT TIME ZONE 'UTC'",
-    "status": "s.status = ANY (${0}::text[])",
-    "training_plan_id": "s.training_plan_id = ANY (${0}::uuid[])",
-    "training_unit_id": "s.training_unit_id = ANY (${0}::uuid[])",
+    "status": "s.status = ANY (string_to_array(${0}, ','))",
+    "training_plan_id": "s.training_plan_id = ANY (string_to_array(${0}, ',')::uuid[])",
+    "training_unit_id": "s.training_unit_id = ANY (string_to_array(${0}, ',')::uuid[])",
     "exercise_id": "EXISTS (SELECT FROM training_session_exercises e "
-    "WHERE e.training_session_id = s.id AND e.exercise_id = ANY (${0}::uuid[]))",
+    "WHERE e.training_session_id = s.id AND e.exercise_id = ANY (string_to_array(${0}, ',')::uuid[]))",
 }
 
 _WAS_DELETED = "SELECT EXISTS (SELECT FROM tombstone WHERE user_id = $1 AND kind = $2 AND id = $3)"
@@ -161,9 +162,10 @@ FROM (
     SELECT e.id, e.mode_snapshot,
         (SELECT count(*) FROM training_session_sets t WHERE t.session_exercise_id = e.id) AS sets
     FROM training_session_exercises e WHERE e.id = $1) parent,
-    unnest($2::numeric[], $3::smallint[], $4::smallint[], $5::numeric[]) WITH ORDINALITY
+    ROWS FROM (json_to_recordset($2::text::json)
+        AS (weight numeric, reps_completed smallint, time_seconds smallint, distance_km numeric)) WITH ORDINALITY
     AS new (weight, reps, seconds, km, place)
-WHERE parent.sets + cardinality($2) <= $6
+WHERE parent.sets + json_array_length($2::text::json) <= $3
 RETURNING {_SET_COLUMNS}
 """  # noqa: S608
 
@@ -262,7 +264,7 @@ class SessionService:
         values: list[object] = [principal.user_id]
         for name, condition in _FILTERS.items():
             if wanted := getattr(filters, name):
-                values.append(wanted)
+                values.append(",".join(map(str, wanted)) if isinstance(wanted, tuple) else wanted)
                 conditions.append(condition.format(len(values)))
         if cursor:
             values += _position(cursor, filters)
@@ -525,10 +527,7 @@ class SessionSetService:
         rows = await connection.fetch(
             _ADD_SETS,
             child_id,
-            [item.weight for item in by_path.values()],
-            [item.reps_completed for item in by_path.values()],
-            [item.time_seconds for item in by_path.values()],
-            [item.distance_km for item in by_path.values()],
+            _as_rows(by_path.values()),
             MAX_CHILDREN,
         )
         if not rows:
@@ -641,6 +640,11 @@ async def _reference(connection: "Connection", exercise_id: UUID, principal: Pri
     if not row["allowed"]:
         raise RuleBroken.of("exerciseId", "This exercise is archived.")
     return row
+
+
+def _as_rows(sets: Iterable[NewSet]) -> str:
+    """Sets as JSON, decimals as texts."""
+    return msgspec.json.encode([msgspec.structs.asdict(item) for item in sets], enc_hook=str).decode()
 
 
 def _wrong_metrics(mode: ExerciseMode, data: NewSet | SetChange, path: str) -> list[BrokenField]:
