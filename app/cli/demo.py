@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.base import uuid7
 from app.db.engine import database_config
-from app.db.transaction import Transactions, raw_connection
+from app.db.transaction import raw_connection
 from app.domain.catalogue.models import Exercise
 from app.domain.history.models import ExerciseMode, SessionStatus
 from app.security.passwords import Passwords, password_problems
@@ -140,7 +140,6 @@ class _Reference(NamedTuple):
 
     id: UUID
     name: str
-    default_mode: str
 
 
 class _Session(NamedTuple):
@@ -160,17 +159,13 @@ async def _create(settings: Settings) -> DemoAccount | None:
     config = database_config(settings)
     engine = config.get_engine()
     try:
-        async with Transactions(config.create_session_maker(), _tell_nobody).begin() as session:
-            return await add_demo(session, settings)
+        async with config.create_session_maker()() as session, session.begin():
+            return await _add_demo(session, settings)
     finally:
         await engine.dispose()
 
 
-async def _tell_nobody(_: object) -> None:
-    """Nobody has looked at an account that is being made."""
-
-
-async def add_demo(session: AsyncSession, settings: Settings) -> DemoAccount | None:
+async def _add_demo(session: AsyncSession, settings: Settings) -> DemoAccount | None:
     """Make the demo athlete in a transaction; None when there is one already."""
     password = _random_password()
     values = {"id": uuid7(), "email": EMAIL, "password": await _hashed(password, settings)}
@@ -179,11 +174,9 @@ async def add_demo(session: AsyncSession, settings: Settings) -> DemoAccount | N
         return None
     slugs = {lift.slug for workout in _PROGRAMME for lift in workout.lifts}
     found = await session.execute(
-        select(Exercise.slug, Exercise.id, Exercise.name, Exercise.default_mode).where(
-            Exercise.is_system_default, Exercise.slug.in_(slugs)
-        )
+        select(Exercise.slug, Exercise.id, Exercise.name).where(Exercise.is_system_default, Exercise.slug.in_(slugs))
     )
-    catalogue = {row.slug: _Reference(row.id, row.name, row.default_mode) for row in found}
+    catalogue = {row.slug: _Reference(row.id, row.name) for row in found}
     await _add_history(await raw_connection(session), user_id, catalogue, datetime.now(UTC).date())
     return DemoAccount(EMAIL, password)
 
