@@ -25,6 +25,7 @@ from app.embedded import Busy, DataFolder, FolderError, NotEmbeddable, StartFail
 from app.embedded.listener import Address, AddressError, listen, release
 from app.embedded.supervisor import Running, Supervisor
 from app.http.context import API
+from app.resources import load_keys
 from app.settings import AppSettings, SettingsError, load_settings
 
 __all__ = ("down", "reset", "status", "up")
@@ -117,11 +118,14 @@ def _prepare(tell: _Teller, environment: Mapping[str, str], *, demo: bool) -> No
     """Runs in a process of its own, with the environment of the service."""
     try:
         settings = load_settings(environment)
+        load_keys(settings)
         prepare_database(settings, tell)
         if demo and (account := create_demo(settings)):
             tell.plain(f"Demo athlete: {account.email}, password {account.password} (shown this once)")
+    except SettingsError as error:
+        _fail(str(error))
     except (OSError, SQLAlchemyError, AdvancedAlchemyError) as error:
-        _fail(f"The database can't be prepared: {error}")
+        _fail(f"The database can't be prepared: {str(error).splitlines()[0]}")
 
 
 def _tell_ready(tell: _Teller, address: Address, data: Path) -> None:

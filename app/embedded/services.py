@@ -19,11 +19,19 @@ from app.security.keys import KeyRing
 Server = EmbeddedPostgres | EmbeddedValkey
 
 _URLS: Final[Mapping[str, type[Server]]] = {"DATABASE_URL": EmbeddedPostgres, "VALKEY_URL": EmbeddedValkey}
+_CONNECTIONS: Final = 100
 _PATIENCE: Final = 15.0
 
 
-def embedded_servers(folder: DataFolder, environment: Mapping[str, str]) -> dict[str, Server]:
+def embedded_servers(
+    folder: DataFolder, environment: Mapping[str, str], connections: int = _CONNECTIONS
+) -> dict[str, Server]:
     """The servers to embed, by the variable that would have named another: those whose variable isn't set.
+
+    Args:
+        folder: the data folder.
+        environment: where the variables are looked up.
+        connections: that PostgreSQL has to take; it takes its usual 100 at least.
 
     Raises:
         NotEmbeddable: this isn't Linux.
@@ -32,7 +40,14 @@ def embedded_servers(folder: DataFolder, environment: Mapping[str, str]) -> dict
     if wanted and sys.platform != "linux":
         names, variables = (" and ".join(parts) for parts in ((server.name for server in wanted.values()), wanted))
         raise NotEmbeddable(f"{names} can be embedded on Linux only: set {variables} to what runs elsewhere.")
-    return {name: server(folder.path) for name, server in wanted.items()}
+    servers: dict[str, Server] = {}
+    if "DATABASE_URL" in wanted:
+        servers["DATABASE_URL"] = EmbeddedPostgres(
+            folder.path, {"max_connections": str(max(connections, _CONNECTIONS))}
+        )
+    if "VALKEY_URL" in wanted:
+        servers["VALKEY_URL"] = EmbeddedValkey(folder.path)
+    return servers
 
 
 def signing_keys(folder: DataFolder, environment: Mapping[str, str]) -> dict[str, str]:

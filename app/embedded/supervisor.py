@@ -21,11 +21,13 @@ from app.embedded.folder import DataFolder
 from app.embedded.listener import Address, answers
 from app.embedded.process import Child, StartFailed, die_with_parent
 from app.embedded.services import Server, embedded_servers, signing_keys
+from app.settings import load_settings
 
 Say = Callable[[str], None]
 Prepare = Callable[[Mapping[str, str]], None]
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
+_OTHER_CONNECTIONS: Final = 20
 _GRACE: Final = 2
 _RESTARTS: Final = 5
 _RESTARTS_WITHIN: Final = 60.0
@@ -162,7 +164,8 @@ class Supervisor:
         self._workers = workers
         self._prepare = prepare
         self._say = say
-        self._servers = embedded_servers(folder, environment)
+        pools = workers * load_settings(environment).database.pool_size
+        self._servers = embedded_servers(folder, environment, pools + _OTHER_CONNECTIONS)
         self.environment = {**environment, **self._variables(environment)}
         self._granian = Granian(listeners, address, workers, self.environment)
         self._preparing: BaseProcess | None = None
@@ -247,7 +250,8 @@ class Supervisor:
             loop.remove_reader(self._preparing.sentinel)
         self._preparing.join()
         if code := self._preparing.exitcode:
-            raise StartFailed(f"The database could not be prepared (exit code {code}).")
+            how = "see above" if code > 0 else f"that process was killed ({signal.Signals(-code).name})"
+            raise StartFailed(f"The service could not be prepared: {how}.")
 
     async def _keep(self, service: Service) -> None:
         while service.child is not None:
