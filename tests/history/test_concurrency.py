@@ -161,6 +161,68 @@ class TestAtOnce:
         assert await connection.fetchval("SELECT count(*) FROM training_sessions") == 0
 
 
+class TestRemovedMeanwhile:
+    """What a request waits for, somebody else removes."""
+
+    @pytest.mark.parametrize(
+        ("method", "rest", "body"),
+        [
+            ("PATCH", "", {"exerciseName": "Rows"}),
+            ("DELETE", "", None),
+            ("POST", "/sets", {"repsCompleted": 5}),
+            ("PATCH", "/sets/{set}", {"repsCompleted": 5}),
+            ("DELETE", "/sets/{set}", None),
+            ("PUT", "/sets/order", {"ids": []}),
+        ],
+    )
+    async def test_an_exercise(
+        self, athlete: Actor, connection: Connection, method: str, rest: str, body: dict[str, Any] | None
+    ) -> None:
+        session = await start(athlete)
+        exercise = await add_exercise(athlete, session)
+        [done] = await add_sets(athlete, session, exercise, {})
+        path = exercise_path(session, exercise) + rest.format(set=done["id"])
+        async with connection.transaction():
+            await connection.execute("SELECT FROM training_sessions FOR UPDATE")
+            waiting = asyncio.create_task(athlete.client.request(method, path, json=body))
+            await _somebody_waits(connection)
+            await connection.execute("DELETE FROM training_session_exercises")
+        assert (await waiting).status_code == 404
+        assert (await read(athlete, session))["exercises"] == []
+
+    @pytest.mark.parametrize(
+        ("method", "rest", "body"),
+        [
+            ("PATCH", "", {"notes": "late"}),
+            ("POST", "/complete", None),
+            ("DELETE", "", None),
+            ("POST", "/exercises", {"exerciseName": "Rows"}),
+            ("PUT", "/exercises/order", {"ids": []}),
+        ],
+    )
+    async def test_a_session(
+        self, athlete: Actor, connection: Connection, method: str, rest: str, body: dict[str, Any] | None
+    ) -> None:
+        session = await start(athlete)
+        async with connection.transaction():
+            await connection.execute("SELECT FROM training_sessions FOR UPDATE")
+            waiting = asyncio.create_task(
+                athlete.client.request(method, f"{SESSIONS}/{session['id']}{rest}", json=body)
+            )
+            await _somebody_waits(connection)
+            await connection.execute("DELETE FROM training_sessions")
+        assert (await waiting).status_code == 404
+        assert await connection.fetchval("SELECT count(*) FROM tombstone") == 0
+
+
+async def _somebody_waits(connection: Connection) -> None:
+    async with asyncio.timeout(10):
+        while not await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+        ):
+            pass
+
+
 class TestSequences:
     """Whatever is done in whatever order, the places are those of a list."""
 

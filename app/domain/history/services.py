@@ -243,6 +243,8 @@ def _session(row: Record) -> Versioned[TrainingSession]:
 
 async def _read_exercise(connection: "Connection", child_id: int, session_id: UUID) -> Versioned[SessionExercise]:
     row = await connection.fetchrow(_READ_EXERCISE, child_id, session_id)
+    if row is None:
+        raise NotFound
     return Versioned(_exercise_decoder.decode(row["exercise"]), row["version"])
 
 
@@ -524,13 +526,10 @@ class SessionSetService:
         if broken := [field for path, item in by_path.items() for field in _wrong_metrics(mode, item, path)]:
             raise RuleBroken(broken)
         connection = await raw_connection(self._session)
-        rows = await connection.fetch(
-            _ADD_SETS,
-            child_id,
-            _as_rows(by_path.values()),
-            MAX_CHILDREN,
-        )
+        rows = await connection.fetch(_ADD_SETS, child_id, _as_rows(by_path.values()), MAX_CHILDREN)
         if not rows:
+            # Full, or removed while its session's lock was waited for.
+            await _read_exercise(connection, child_id, session_id)
             raise RuleBroken.of("body", f"An exercise has at most {MAX_CHILDREN} sets.", "length")
         added = sorted((SessionSet(*row) for row in rows), key=lambda item: item.order_index)
         # One statement wrote sets, so the triggers raised the version once.
