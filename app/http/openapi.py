@@ -187,7 +187,7 @@ def _problems_of(path: str, method: str, operation: dict[str, Any], public: bool
     if method in ("put", "patch", "delete"):
         statuses += [409, 412]
     elif method == "post" and not public:
-        statuses += [404, 409]
+        statuses += [404, 409, 412] if "{" in path else [404, 409]
     return sorted(set(statuses))
 
 
