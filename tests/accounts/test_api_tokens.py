@@ -134,6 +134,17 @@ async def test_fifty_at_most(athlete: Actor, connection: Connection) -> None:
     assert (await athlete.client.post(TOKENS, json=api_token())).status_code == 201, "expired ones do not count"
 
 
+async def test_is_not_made_by_a_session_that_ends_meanwhile(athlete: Actor, connection: Connection) -> None:
+    async with connection.transaction():
+        await connection.execute("SELECT FROM user_account WHERE id = $1 FOR UPDATE", athlete.id)
+        late = asyncio.create_task(athlete.client.post(TOKENS, json=api_token()))
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            pass
+        await connection.execute("UPDATE user_session SET revoked_at = now()")
+    assert (await late).status_code == 401
+    assert await connection.fetchval("SELECT count(*) FROM api_token") == 0
+
+
 @pytest.mark.parametrize("token", ["irt_", "irt_abcdefgh_" + "A" * 43, "irt_\u00e9", "irt_abcdefgh_" + "A" * 1_000_000])
 async def test_an_invented_one_is_refused(service: Service, token: str) -> None:
     client = service.client()

@@ -233,6 +233,7 @@ async def test_nobody_weakens_oneself_or_the_system_administrator(
     before = await connection.fetch("SELECT * FROM user_account ORDER BY id")
     for target in (root, admin):
         assert await weaken(root, target, weakening) == 403
+    assert await weaken(root, admin, {"email": email()}) == 403
     assert await connection.fetch("SELECT * FROM user_account ORDER BY id") == before
 
 

@@ -351,7 +351,7 @@ class TokenController(Controller):
         principal: NamedDependency[Principal],
     ) -> Answer[ShownAPIToken]:
         """Makes a personal API token. It is shown this once."""
-        token = await credentials.create_token(principal.user_id, data)
+        token = await credentials.create_token(principal, data)
         return Answer(token, status_code=201, headers={"Location": f"/api/v1/access/tokens/{token.id}"})
 
     @get(operation_id="listMyTokens", summary="My API tokens")

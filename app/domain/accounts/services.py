@@ -8,7 +8,6 @@ from time import time
 from typing import Any
 from uuid import UUID, uuid4
 
-from asyncpg import Record
 from msgspec import UNSET, Struct
 from sqlalchemy import (
     ColumnElement,
@@ -25,12 +24,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.base import uuid7
 from app.db.paging import Page, PageRequest, Precondition, SortOrder, Versioned
+from app.db.reader import Reader
 from app.db.timezones import canonical_timezone
-from app.db.transaction import Transactions, announce, raw_connection
+from app.db.transaction import Transactions, announce
 from app.domain.accounts.dto import (
     APIToken,
     Client,
@@ -113,22 +113,18 @@ SELECT * FROM principal
 class PrincipalLoader:
     """The truth about who holds a session or an API token; one statement each, outside the request's transaction."""
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
-        self._sessions = sessions
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     async def load_session_principal(self, sid: UUID) -> Principal | None:
         """The user of a session that is alive, if active."""
-        row = await self._fetch(_SESSION_PRINCIPAL, sid)
+        row = await self._reader.fetchrow(_SESSION_PRINCIPAL, sid)
         return Principal(**row) if row else None
 
     async def load_token_principal(self, token_hash: bytes) -> Principal | None:
         """The user of an API token that is alive, if active."""
-        row = await self._fetch(_TOKEN_PRINCIPAL, token_hash)
+        row = await self._reader.fetchrow(_TOKEN_PRINCIPAL, token_hash)
         return Principal(**{**row, "scopes": frozenset(row["scopes"])}) if row else None
-
-    async def _fetch(self, statement: str, key: UUID | bytes) -> "Record | None":
-        async with self._sessions() as session:
-            return await (await raw_connection(session)).fetchrow(statement, key)
 
 
 def profile_of(principal: Principal) -> Versioned[Me]:
@@ -168,7 +164,7 @@ class CredentialService:
             .where(UserSession.user_id == principal.user_id, *_alive(UserSession))
             .order_by(UserSession.last_used_at.desc(), UserSession.id)
         )
-        return [Session(**row, current=row.id == principal.session_id) for row in rows.mappings()]
+        return [Session(**row, current=row["id"] == principal.session_id) for row in rows.mappings()]
 
     async def open_session(self, user_id: UUID, ends_at: datetime, client: Client) -> UUID:
         """Make a session for a user whose row is locked; beyond the limit, the oldest ones go.
@@ -246,15 +242,20 @@ class CredentialService:
         )
         return [APIToken(**row) for row in rows.mappings()]
 
-    async def create_token(self, user_id: UUID, data: NewAPIToken) -> ShownAPIToken:
+    async def create_token(self, principal: Principal, data: NewAPIToken) -> ShownAPIToken:
         """Make an API token, and show it this once.
 
         Raises:
+            Unauthorized: the session has just ended, and all tokens of the user with it.
             Conflict: the user has as many as one may have.
         """
+        user_id = principal.user_id
         await self._session.execute(
             select(UserAccount.id).where(UserAccount.id == user_id).with_for_update(key_share=True)
         )
+        own_session = select(UserSession.id).where(UserSession.id == principal.session_id, *_alive(UserSession))
+        if await self._session.scalar(own_session) is None:
+            raise Unauthorized
         await self._run(
             delete(APITokenRow).where(
                 APITokenRow.user_id == user_id,
@@ -582,6 +583,8 @@ class UserService:
             _refuse_protected(actor, before, self._system_admin)
         if patch.password is not UNSET and before.id == actor.user_id:
             raise Forbidden("Change your own password under /access/password-update.")
+        if self._is_system_admin(before) and patch.email not in (UNSET, before.email):
+            raise Forbidden("The system administrator is known by this e-mail address, which stays.")
         precondition.check(before.version)
         return await self._apply(before, patch, password)
 
@@ -661,6 +664,9 @@ class UserService:
         )
         precondition.check(before.version)
         await self._erase(before)
+
+    def _is_system_admin(self, account: "_Account") -> bool:
+        return account.email == self._system_admin
 
     async def _hashed(self, patch: UserPatch) -> str | None:
         return None if patch.password is UNSET else await self._passwords.hash(patch.password)
