@@ -13,6 +13,7 @@ from app.errors import BrokenField, BreakType, Conflict, IronTrackError, NotFoun
 
 _UNAVAILABLE_STATES = ("08", "53", "57P", "58")
 _BUSY_STATES = {"40001", "40P01", "55P03", "57014", "25P03", "25P04"}
+_FOREIGN_KEY, _RESTRICT = "23503", "23001"
 _DATA_STATES: dict[str, tuple[BreakType, str]] = {
     "22001": ("length", "A text is too long."),
     "22003": ("range", "A number is out of range."),
@@ -34,7 +35,11 @@ def translate(error: BaseException, metadata: MetaData) -> IronTrackError | None
         return Unavailable("The database can't be reached; try again in a moment.")
     if state in _BUSY_STATES:
         return Unavailable("Others change the same thing; try again in a moment.")
-    return _violation(state, getattr(_deepest(cause), "constraint_name", None) or "", metadata)
+    deepest = _deepest(cause)
+    if state == _FOREIGN_KEY and "still referenced" in (getattr(deepest, "detail", None) or ""):
+        # What PostgreSQL 18 calls a restrict violation was a foreign key violation before.
+        state = _RESTRICT
+    return _violation(state, getattr(deepest, "constraint_name", None) or "", metadata)
 
 
 def _deepest(error: BaseException | None) -> BaseException | None:
@@ -55,9 +60,9 @@ def _violation(state: str, name: str, metadata: MetaData) -> IronTrackError | No
     match state:
         case "23505" | "23P01":
             return Conflict(message or "This exists already.")
-        case "23503":
+        case _ if state == _FOREIGN_KEY:
             return NotFound(message or "Something that this refers to does not exist.") if name else None
-        case "23001":
+        case _ if state == _RESTRICT:
             return Conflict(message or "It is in use.")
         case "23514":
             return RuleBroken.of(field, message or "A value breaks a rule.")

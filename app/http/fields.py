@@ -34,7 +34,7 @@ __all__ = (
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SPACES = re.compile(r"\s+")
 _EMAIL = re.compile(r"[^\s@\"(),:;<>\[\\\]\x00-\x20\x7f]+@[^\s@.\"(),:;<>\[\\\]]+(\.[^\s@.\"(),:;<>\[\\\]]+)+")
-_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
 
 SmallInt = Annotated[int, Meta(ge=0, le=32767)]
 """A whole number that fits SMALLINT."""
@@ -214,7 +214,7 @@ class Instant(datetime, Scalar):
         if moment.tzinfo is None:
             raise FieldError("pattern", "Expected an offset from UTC, such as Z or +02:00.")
         if not _EARLIEST <= moment < _LATEST:
-            raise FieldError("range", "Expected a time from 1970 to 2100.")
+            raise FieldError("range", "Expected a time in the years 1970 to 2100.")
         utc = moment.astimezone(UTC)
         return cls(utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, UTC)
 
