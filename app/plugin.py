@@ -96,6 +96,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "jti": lambda: resources.jti,
             "throttle": lambda: resources.throttle,
             "health": lambda: resources.health,
+            "exercise_reader": lambda: resources.exercise_reader,
             "principal": _principal,
             "page": provide_page,
         }

@@ -12,8 +12,10 @@ from advanced_alchemy.extensions.litestar import SQLAlchemyAsyncConfig
 from valkey.asyncio import Valkey
 
 from app.db.engine import watch
+from app.db.reader import Reader
 from app.db.transaction import Transactions
 from app.domain.accounts.services import PrincipalLoader
+from app.domain.catalogue.services import ExerciseReader
 from app.domain.system.services import HealthService, sweep
 from app.http.deadlines import Deadlines
 from app.http.limits import RateLimiter
@@ -64,6 +66,7 @@ class Resources:
 
     settings: Settings
     valkey: Valkey
+    reader: Reader
     transactions: Transactions
     broadcast: Broadcast
     tokens: Tokens
@@ -74,6 +77,7 @@ class Resources:
     deadlines: Deadlines
     limiter: RateLimiter
     health: HealthService
+    exercise_reader: ExerciseReader
 
     def __init__(self, settings: Settings, database: SQLAlchemyAsyncConfig) -> None:
         self.settings = settings
@@ -99,12 +103,14 @@ class Resources:
             ring = InvalidationRing(settings.revocation_file)
             stack.callback(ring.close)
             self.broadcast = Broadcast(ring, self.valkey)
+            self.reader = await stack.enter_async_context(Reader.opened(settings))
             self.transactions = Transactions(self.database.create_session_maker(), self.publish)
             self._make_security(ring)
             stack.callback(self.passwords.close)
             self.deadlines = Deadlines(settings.limits.request_timeout)
             await stack.enter_async_context(self.deadlines.watched())
             self.limiter = RateLimiter(self.valkey)
+            self.exercise_reader = ExerciseReader(self.reader.connection, settings.app.cdn_url)
             self.health = HealthService(settings, self.transactions.sessions, self.valkey)
             await self.broadcast.start()
             stack.push_async_callback(self.broadcast.stop)
@@ -133,17 +139,18 @@ class Resources:
             self.tokens,
             ring,
             self.broadcast,
-            PrincipalLoader(self.transactions.sessions),
+            PrincipalLoader(self.reader),
             load_keys=lambda: load_keys(settings),
         )
 
     async def _warm_pool(self) -> None:
-        """Open the pool's connections before requests need them: each costs some 25 ms of CPU."""
+        """Open the connections before requests need them: each costs some 25 ms of CPU."""
         engine = self.database.get_engine()
         with contextlib.suppress(Exception):
             async with AsyncExitStack() as stack:
-                for _ in range(self.settings.database.pool_size):
+                for _ in range(self.settings.database.pool_size - self.settings.database.readers):
                     await stack.enter_async_context(engine.connect())
+            await self.reader.warm()
 
     async def _sweep(self) -> None:
         """Drop what has expired, now and then."""

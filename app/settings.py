@@ -70,13 +70,18 @@ class DatabaseSettings(Node, frozen=True, kw_only=True):
     url: Annotated[
         str, variable("DATABASE_URL", "PostgreSQL, as `postgresql://user:password@host/name`; unset: an embedded one.")
     ] = ""
-    pool_size: Annotated[int, variable("MAX_POOL_SIZE", "Connections of each worker.", ge=1, le=1000)] = 8
+    pool_size: Annotated[int, variable("MAX_POOL_SIZE", "Connections of each worker.", ge=2, le=1000)] = 8
     pool_recycle: Annotated[int, variable("POOL_RECYCLE", "Seconds after which a connection is replaced.", ge=1)] = 1800
     statement_cache: Annotated[
         int,
         variable("DATABASE_STATEMENT_CACHE", "Prepared statements per connection; 0 behind PgBouncer before 1.21.", ge=0),
     ] = 200
     slow_ms: Annotated[int, variable("SLOW_STATEMENT_MS", "Statements that take longer are logged.", ge=0)] = 200
+
+    @property
+    def readers(self) -> int:
+        """Connections for reads of one statement; the others are for transactions."""
+        return self.pool_size // 2
 
 
 class CacheSettings(Node, frozen=True, kw_only=True):
@@ -158,7 +163,13 @@ class Settings(Node, frozen=True, kw_only=True):
     def sqlalchemy_url(self) -> str:
         """The database's URL with the driver that we use."""
         _, separator, rest = self.database.url.partition("://")
-        return f"postgresql+asyncpg{separator}{rest}" if separator else ""
+        return f"postgresql+asyncpg{separator}{rest.replace('sslmode=', 'ssl=')}" if separator else ""
+
+    @property
+    def driver_url(self) -> str:
+        """The database's URL as asyncpg itself takes it."""
+        _, separator, rest = self.database.url.partition("://")
+        return f"postgresql{separator}{rest}" if separator else ""
 
     @property
     def revocation_file(self) -> Path:

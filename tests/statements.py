@@ -30,14 +30,19 @@ def _note_cursor(_: Any, __: Any, statement: str, *___: Any) -> None:
     _note(statement)
 
 
-def _watch(adapted: Any, _: Any) -> None:
-    connection: Connection[Any] = adapted.driver_connection
-    connection.add_query_logger(_note_query)
+_add_query_logger = Connection.add_query_logger
+
+
+def _watch(connection: "Connection[Any]", callback: Any) -> None:
+    _add_query_logger(connection, callback)
+    _add_query_logger(connection, _note_query)
 
 
 def install() -> None:
-    """Watch every engine made from now on. SQLAlchemy prepares its statements, which the driver's log doesn't show."""
-    event.listen(Pool, "connect", _watch)
+    """Watch every connection that the app makes from now on, each of which it logs the statements of. SQLAlchemy prepares its
+    statements, which the driver's log doesn't show."""
+    Connection.add_query_logger = _watch
+    event.listen(Pool, "connect", lambda adapted, _: _add_query_logger(adapted.driver_connection, _note_query))
     event.listen(Engine, "before_cursor_execute", _note_cursor)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 from advanced_alchemy.extensions.litestar import AlembicAsyncConfig, AsyncSessionConfig, EngineConfig, SQLAlchemyAsyncConfig
+from asyncpg import Connection, Record
 from asyncpg.connection import LoggedQuery
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -16,7 +17,7 @@ from app.db.base import Base
 from app.logs import request_id
 from app.settings import Settings
 
-__all__ = ("MIGRATIONS", "database_config", "watch")
+__all__ = ("CONNECT_WITHIN", "MIGRATIONS", "database_config", "log_statements", "watch")
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 CONNECT_WITHIN = 5.0
@@ -33,7 +34,7 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
         metadata=Base.metadata,
         session_config=AsyncSessionConfig(expire_on_commit=False, autoflush=False),
         engine_config=EngineConfig(
-            pool_size=settings.database.pool_size,
+            pool_size=settings.database.pool_size - settings.database.readers,
             max_overflow=0,
             pool_timeout=CONNECT_WITHIN,
             pool_recycle=settings.database.pool_recycle,
@@ -48,11 +49,14 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
         # Sessions are handed out by app.http.session, whose transactions end before the answer is sent.
         session_dependency_key="unmanaged_session",
         set_default_exception_handler=False,
+        # Triggers keep updated_at, and no files are stored: each of these would watch every session for nothing.
+        enable_touch_updated_timestamp_listener=False,
+        enable_file_object_listener=False,
     )
 
 
-def watch(engine: AsyncEngine, slow_ms: int) -> None:
-    """Log slow and failed statements with the id of their request, and never hand out a connection that is closed."""
+def log_statements(connection: "Connection[Record]", slow_ms: int) -> None:
+    """Log the slow and the failed statements of a connection, with the id of their request."""
 
     def log_statement(query: LoggedQuery) -> None:
         if query.exception is not None:
@@ -65,9 +69,15 @@ def watch(engine: AsyncEngine, slow_ms: int) -> None:
                 request_id=request_id.get(),
             )
 
+    connection.add_query_logger(log_statement)
+
+
+def watch(engine: AsyncEngine, slow_ms: int) -> None:
+    """Log the engine's slow and failed statements, and never hand out a connection that is closed."""
+
     @event.listens_for(engine.sync_engine, "connect")
     def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        _driver(connection).add_query_logger(log_statement)
+        log_statements(_driver(connection), slow_ms)
 
     @event.listens_for(engine.sync_engine, "checkout")
     def _on_checkout(connection: DBAPIConnection, _: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:

@@ -70,9 +70,10 @@ class Transactions:
         session = self.sessions()
         try:
             yield session
-            await _uninterrupted(_finish(session, self._publish))
+            if session.in_transaction() or _TOPICS in session.info:
+                await _uninterrupted(_finish(session, self._publish))
         finally:
-            await _uninterrupted(session.close())
+            await session.close()
 
 
 async def _finish(session: AsyncSession, publish: Publish) -> None:

@@ -34,12 +34,14 @@ from app.domain.catalogue.services import (
     EQUIPMENT,
     EXERCISE_TAGS,
     MUSCLE_GROUPS,
+    ExerciseReader,
     ExerciseService,
     ReferenceList,
     ReferenceService,
 )
 from app.http.answers import Answer, created, document
 from app.http.dto import StrictDTO
+from app.security.guards import principal_of
 from app.security.principal import Principal
 from app.settings import Settings
 
@@ -120,34 +122,34 @@ class ExerciseController(Controller):
     )
     async def browse(
         self,
-        exercises: NamedDependency[ExerciseService],
+        exercise_reader: NamedDependency[ExerciseReader],
         filters: NamedDependency[ExerciseFilters],
         page: NamedDependency[PageRequest],
         principal: NamedDependency[Principal],
     ) -> Page[Exercise]:
         """The system's exercises and mine. Search looks at names and aliases, and forgives typing errors."""
-        return await exercises.browse(filters, page, principal)
+        return await exercise_reader.browse(filters, page, principal)
 
     @get("/criteria", operation_id="findExercise", summary="An exercise by its name or slug")
     async def find(
         self,
-        exercises: NamedDependency[ExerciseService],
-        principal: NamedDependency[Principal],
+        request: Request[Any, Any, Any],
+        exercise_reader: NamedDependency[ExerciseReader],
         name: Annotated[str | None, QueryParameter(name="name", description="Exactly, of one of mine.")] = None,
         slug: Annotated[str | None, QueryParameter(name="slug", description="Of one of the system's.")] = None,
     ) -> Answer[Exercise]:
         """One of mine by its exact name, or one of the system's by its slug; give exactly one of the two."""
-        return document(await exercises.find(name, slug, principal))
+        return document(await exercise_reader.find(name, slug, principal_of(request)))
 
     @get("/{exercise_id:uuid}", operation_id="getExercise", summary="An exercise")
     async def read(
         self,
+        request: Request[Any, Any, Any],
         exercise_id: FromPath[UUID],
-        exercises: NamedDependency[ExerciseService],
-        principal: NamedDependency[Principal],
+        exercise_reader: NamedDependency[ExerciseReader],
     ) -> Answer[Exercise]:
         """One of the system's or of mine, archived or not; anybody's for trainers and superusers."""
-        return document(await exercises.read(exercise_id, principal))
+        return document(await exercise_reader.read(exercise_id, principal_of(request)))
 
     @post("/user", operation_id="createCustomExercise", summary="Add an exercise of my own")
     async def create_custom(

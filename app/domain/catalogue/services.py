@@ -6,13 +6,15 @@ Writers of one exercise lock its row first. Its version is kept by triggers, whi
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from asyncpg import Record
+from asyncpg import Connection, Record
 from msgspec import UNSET, Struct
 from sqlalchemy import RowMapping, delete, insert, or_, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -45,6 +47,7 @@ __all__ = (
     "EXERCISE_TAGS",
     "LINKS",
     "MUSCLE_GROUPS",
+    "ExerciseReader",
     "ExerciseService",
     "ReferenceList",
     "ReferenceService",
@@ -252,7 +255,7 @@ CROSS JOIN LATERAL (
     SELECT max(CASE
         WHEN rtrim(compact, 's') = {{compact}} THEN 4
         WHEN starts_with(name, {{query}}) THEN 3
-        WHEN NOT EXISTS (SELECT FROM unnest({{words}}::text[]) AS word WHERE strpos(name, word) = 0) THEN 2
+        WHEN NOT EXISTS (SELECT FROM unnest(string_to_array({{words}}, ' ')) AS word WHERE strpos(name, word) = 0) THEN 2
         WHEN alike >= 0.3 OR word_similarity({{query}}, name) >= 0.6 THEN 1
     END + alike) AS score
     FROM (
@@ -276,8 +279,14 @@ _SORT_KEYS: Final[Mapping[ExerciseSort, str]] = {
     ExerciseSort.DIFFICULTY_LEVEL: f"array_position({_LEVELS}, e.difficulty_level)",
 }
 
+
+def _id_list(name: str) -> str:
+    """A parameter that holds ids, joined by commas: asyncpg asks about array types on each new connection."""
+    return f"CAST(string_to_array(:{name}, ',') AS smallint[])"
+
+
 _UNKNOWN: Final = " UNION ALL ".join(
-    f"SELECT '{link.wire}' AS field, wanted.id FROM unnest(CAST(:{name} AS smallint[])) AS wanted (id) "
+    f"SELECT '{link.wire}' AS field, wanted.id FROM unnest({_id_list(name)}) AS wanted (id) "
     f"WHERE NOT EXISTS (SELECT FROM {link.entries.table} r WHERE r.id = wanted.id)"
     for name, link in LINKS.items()
 )
@@ -298,20 +307,21 @@ _DROP_ALIASES: Final = text("DELETE FROM exercise_aliases WHERE exercise_id = :i
 _ADD_ALIASES: Final = text("""
     INSERT INTO exercise_aliases (exercise_id, alias)
     SELECT CAST(:id AS uuid), alias
-    FROM unnest(CAST(:aliases AS text[])) WITH ORDINALITY AS wanted (alias, position)
+    FROM json_array_elements_text(CAST(CAST(:aliases AS text) AS json)) WITH ORDINALITY AS wanted (alias, position)
     ORDER BY position
 """)
 
 
-class ExerciseService:
+class ExerciseReader:
     """Exercises: those of the system, the caller's own, and for trainers and superusers everybody's.
 
     Args:
+        connect: lends a connection for one statement.
         cdn_url: prefix of pictures in answers.
     """
 
-    def __init__(self, session: AsyncSession, cdn_url: str) -> None:
-        self._session = session
+    def __init__(self, connect: Callable[[], AbstractAsyncContextManager[Connection]], cdn_url: str) -> None:
+        self._connect = connect
         self._cdn_url = cdn_url.rstrip("/")
 
     async def read(self, exercise_id: UUID, principal: Principal) -> Versioned[Exercise]:
@@ -321,8 +331,9 @@ class ExerciseService:
             NotFound: there is none with this id.
             Forbidden: it is somebody else's.
         """
-        connection = await raw_connection(self._session)
-        return self._versioned(await connection.fetchrow(_READ_BY_ID, exercise_id), principal)
+        async with self._connect() as connection:
+            row = await connection.fetchrow(_READ_BY_ID, exercise_id)
+        return self._versioned(row, principal)
 
     async def find(self, name: str | None, slug: str | None, principal: Principal) -> Versioned[Exercise]:
         """The caller's exercise of exactly this name, or the system's of this slug; archived ones are not found.
@@ -331,13 +342,15 @@ class ExerciseService:
             Malformed: both or neither are given.
             NotFound: there is none.
         """
-        connection = await raw_connection(self._session)
-        if name is not None and slug is None:
-            wanted = unicodedata.normalize("NFC", name).strip()
-            return self._versioned(await connection.fetchrow(_READ_BY_NAME, principal.user_id, wanted), principal)
-        if slug is not None and name is None:
-            return self._versioned(await connection.fetchrow(_READ_BY_SLUG, slug), principal)
-        raise Malformed("Give either name or slug.")
+        if (name is None) == (slug is None):
+            raise Malformed("Give either name or slug.")
+        async with self._connect() as connection:
+            if name is None:
+                row = await connection.fetchrow(_READ_BY_SLUG, slug)
+            else:
+                wanted = unicodedata.normalize("NFC", name).strip()
+                row = await connection.fetchrow(_READ_BY_NAME, principal.user_id, wanted)
+        return self._versioned(row, principal)
 
     async def browse(self, filters: ExerciseFilters, page: PageRequest, principal: Principal) -> Page[Exercise]:
         """One page of the system's and the caller's own exercises."""
@@ -356,10 +369,36 @@ class ExerciseService:
             limit=parameters.add(page.page_size),
             offset=parameters.add(page.offset),
         )
-        connection = await raw_connection(self._session)
-        [(total, items)] = await connection.fetch(statement, *parameters)
+        async with self._connect() as connection:
+            [(total, items)] = await connection.fetch(statement, *parameters)
         exercises = [self._shown(exercise) for exercise in _LIST_DECODER.decode(items)]
         return Page(exercises, total, page.page_size, page.offset)
+
+    def _versioned(self, row: Record | None, principal: Principal) -> Versioned[Exercise]:
+        if row is None:
+            raise NotFound
+        access = _access(row["created_by"], principal)
+        if access == _NO_ACCESS:
+            raise Forbidden("This is another user's exercise.")
+        return Versioned(self._shown(_DECODER.decode(row["document"])), row["version"], access)
+
+    def _shown(self, exercise: Exercise) -> Exercise:
+        """A decoded document as it goes out: with the CDN's prefix, and in UTC whatever the session's time zone."""
+        if exercise.image_path_start:
+            exercise.image_path_start = self._cdn_url + exercise.image_path_start
+        if exercise.image_path_end:
+            exercise.image_path_end = self._cdn_url + exercise.image_path_end
+        exercise.created_at = exercise.created_at.astimezone(UTC)
+        exercise.updated_at = exercise.updated_at.astimezone(UTC)
+        return exercise
+
+
+class ExerciseService(ExerciseReader):
+    """Makes, changes and ends exercises, in a session's transaction."""
+
+    def __init__(self, session: AsyncSession, cdn_url: str) -> None:
+        super().__init__(partial(_lend, session), cdn_url)
+        self._session = session
 
     async def create_custom(self, data: NewCustomExercise, principal: Principal) -> Versioned[Exercise]:
         """Add an exercise of the caller's own.
@@ -538,7 +577,7 @@ class ExerciseService:
         await self._session.execute(statement, execution_options={"synchronize_session": False})
 
     async def _require_known(self, links: Mapping[str, Sequence[int]]) -> None:
-        wanted = {name: list(links.get(name, ())) for name in LINKS}
+        wanted = {name: _joined(links.get(name, ())) for name in LINKS}
         unknown = (await self._session.execute(text(_UNKNOWN), wanted)).all()
         if unknown:
             named = ", ".join(f"{field} {entry_id}" for field, entry_id in unknown)
@@ -549,13 +588,14 @@ class ExerciseService:
             return
         parts = []
         for name in links:
-            table, column, ids = LINKS[name].table, LINKS[name].column, f"CAST(:{name} AS smallint[])"
+            table, column, ids = LINKS[name].table, LINKS[name].column, _id_list(name)
             gone = f"DELETE FROM {table} WHERE exercise_id = :id AND {column} <> ALL ({ids})"
             new = (
                 f"INSERT INTO {table} SELECT CAST(:id AS uuid), wanted FROM unnest({ids}) wanted ON CONFLICT DO NOTHING"
             )
             parts += [f"gone_{name} AS ({gone})", f"new_{name} AS ({new})"]
-        await self._session.execute(text(f"WITH {', '.join(parts)} SELECT"), {"id": exercise_id, **links})
+        values = {name: _joined(ids) for name, ids in links.items()}
+        await self._session.execute(text(f"WITH {', '.join(parts)} SELECT"), {"id": exercise_id, **values})
 
     async def _replace_aliases(self, exercise_id: UUID, before: Sequence[str], after: Sequence[str]) -> None:
         if len({alias.lower() for alias in after}) < len(after):
@@ -563,7 +603,8 @@ class ExerciseService:
         if before and list(before) != list(after):
             await self._session.execute(_DROP_ALIASES, {"id": exercise_id})
         if after and list(before) != list(after):
-            await self._session.execute(_ADD_ALIASES, {"id": exercise_id, "aliases": list(after)})
+            encoded = msgspec.json.encode(after).decode()
+            await self._session.execute(_ADD_ALIASES, {"id": exercise_id, "aliases": encoded})
 
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of the exercise's own row, with pictures as they are stored."""
@@ -581,23 +622,10 @@ class ExerciseService:
             raise RuleBroken.of(wire, "Expected a path such as /folder/file.jpg.", "pattern")
         return path
 
-    def _versioned(self, row: Record | None, principal: Principal) -> Versioned[Exercise]:
-        if row is None:
-            raise NotFound
-        access = _access(row["created_by"], principal)
-        if access == _NO_ACCESS:
-            raise Forbidden("This is another user's exercise.")
-        return Versioned(self._shown(_DECODER.decode(row["document"])), row["version"], access)
 
-    def _shown(self, exercise: Exercise) -> Exercise:
-        """A decoded document as it goes out: with the CDN's prefix, and in UTC whatever the session's time zone."""
-        if exercise.image_path_start:
-            exercise.image_path_start = self._cdn_url + exercise.image_path_start
-        if exercise.image_path_end:
-            exercise.image_path_end = self._cdn_url + exercise.image_path_end
-        exercise.created_at = exercise.created_at.astimezone(UTC)
-        exercise.updated_at = exercise.updated_at.astimezone(UTC)
-        return exercise
+@asynccontextmanager
+async def _lend(session: AsyncSession) -> AsyncIterator[Connection]:
+    yield await raw_connection(session)
 
 
 class _Parameters(list[object]):
@@ -607,6 +635,14 @@ class _Parameters(list[object]):
         """Add a parameter; what stands for it in the statement."""
         self.append(value)
         return f"${len(self)}"
+
+    def add_list(self, values: Iterable[object]) -> str:
+        """Add a list as one text: asyncpg asks about array types on each new connection."""
+        return self.add(_joined(values))
+
+
+def _joined(values: Iterable[object]) -> str:
+    return ",".join(map(str, values))
 
 
 def _conditions(filters: ExerciseFilters, principal: Principal, parameters: _Parameters) -> Iterator[str]:
@@ -620,17 +656,17 @@ def _conditions(filters: ExerciseFilters, principal: Principal, parameters: _Par
         if ids := getattr(filters, name):
             yield (
                 f"EXISTS (SELECT FROM {link.table} l WHERE l.exercise_id = e.id "
-                f"AND l.{link.column} = ANY ({parameters.add(ids)}::smallint[]))"
+                f"AND l.{link.column} = ANY (string_to_array({parameters.add_list(ids)}, ',')::smallint[]))"
             )
     for column in ("category", "difficulty_level", "force", "mechanic"):
         if values := getattr(filters, column):
-            yield f"e.{column} = ANY ({parameters.add(values)}::text[])"
+            yield f"e.{column} = ANY (string_to_array({parameters.add_list(values)}, ','))"
 
 
 def _search(wanted: str, parameters: _Parameters) -> str:
     query = fold(wanted) or wanted.strip()
     compact = query.translate(_SQUEEZED).rstrip("s") or query
-    words = [word.rstrip("s") or word for word in query.split()]
+    words = " ".join(word.rstrip("s") or word for word in query.split())
     return _SEARCH.format(query=parameters.add(query), compact=parameters.add(compact), words=parameters.add(words))
 
 
