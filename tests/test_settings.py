@@ -1,0 +1,98 @@
+"""The settings, read from the environment."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.settings import Settings, SettingsError, load_settings, variables
+
+BAD = {
+    "DEBUG": "perhaps",
+    "PUBLIC_URL": "irontrack.example",
+    "ALLOWED_ORIGINS": "https://a.example,*",
+    "DATABASE_URL": "mysql://secret@host/name",
+    "MAX_POOL_SIZE": "0",
+    "POOL_RECYCLE": "soon",
+    "DATABASE_STATEMENT_CACHE": "-1",
+    "SLOW_STATEMENT_MS": "1.5",
+    "VALKEY_URL": "http://secret@host",
+    "INSECURE_COOKIES": "2",
+    "ARGON2_MEMORY_KIB": "7",
+    "ARGON2_TIME_COST": "0",
+    "ARGON2_PARALLELISM": "x",
+    "HASH_THREADS": "65",
+    "HASH_WAIT": "0",
+    "RATE_LIMIT_READS": "-1",
+    "RATE_LIMIT_WRITES": "many",
+    "RATE_LIMIT_SIGN_IN": "1.5",
+    "MAX_BODY_BYTES": "10 MB",
+    "REQUEST_TIMEOUT": "nan",
+    "TRUSTED_PROXIES": "10.0.0.0/33",
+    "LOG_LEVEL": "LOUD",
+    "USE_JSON_LOGS": "json",
+    "METRICS_ALLOW": "localhost",
+}
+
+
+def test_nothing_needs_to_be_set() -> None:
+    assert load_settings({}) == Settings()
+
+
+def test_an_empty_value_is_the_default() -> None:
+    assert load_settings({variable.name: "" for variable in variables()}) == Settings()
+
+
+@pytest.mark.parametrize(("name", "value"), BAD.items())
+def test_a_bad_value_is_refused_by_the_variables_name_and_not_shown(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings({name: value})
+    assert name in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@given(st.sampled_from(sorted(variable.name for variable in variables())), st.text())
+def test_any_text_is_a_value_or_is_refused(name: str, value: str) -> None:
+    with contextlib.suppress(SettingsError):
+        load_settings({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "section", "field", "expected"),
+    [
+        ("DATABASE_URL", "postgresql://u:p@h/n", "database", "url", "postgresql://u:p@h/n"),
+        ("MAX_POOL_SIZE", "20", "database", "pool_size", 20),
+        ("POOL_RECYCLE", "60", "database", "pool_recycle", 60),
+        ("LOG_LEVEL", "debug", "log", "level", "DEBUG"),
+        ("USE_JSON_LOGS", "False", "log", "json", False),
+        ("APP_NAME", "Gym", "app", "name", "Gym"),
+        ("DEBUG", "true", "app", "debug", True),
+        ("ALLOWED_ORIGINS", "https://a.example, https://b.example:8443/", "app", "allowed_origins",
+         ("https://a.example", "https://b.example:8443")),
+        ("REQUEST_TIMEOUT", "2.5", "limits", "request_timeout", 2.5),
+        ("LOG_FILE", "/var/log/x.log", "log", "file", "/var/log/x.log"),
+        ("IRONTRACK_DATA", "/srv/data", "app", "data", Path("/srv/data")),
+    ],
+)  # fmt: skip
+def test_names_that_operators_know_work(name: str, value: str, section: str, field: str, expected: object) -> None:
+    settings = load_settings({name: value})
+    assert getattr(getattr(settings, section), field) == expected
+
+
+@pytest.mark.parametrize("url", ["postgres://u@h/n", "postgresql://u@h/n", "postgresql+asyncpg://u@h/n"])
+def test_every_form_of_the_database_url_gets_our_driver(url: str) -> None:
+    assert load_settings({"DATABASE_URL": url}).sqlalchemy_url == "postgresql+asyncpg://u@h/n"
+
+
+def test_the_tree_shows_no_secret() -> None:
+    settings = load_settings({"DATABASE_URL": "postgresql://u:secret@h/n", "JWT_PRIVATE_KEY": "secret"})
+    assert "secret" not in repr(settings)
+    assert "secret" not in f"{settings.database} {settings.security}"
+
+
+def test_every_variable_is_described_once() -> None:
+    found = list(variables())
+    assert len({variable.name for variable in found}) == len(found)
+    assert all(variable.description.endswith(".") for variable in found)
