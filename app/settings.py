@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -16,6 +17,9 @@ from msgspec import Meta, Struct, ValidationError
 __all__ = ("VERSION", "Settings", "SettingsError", "Variable", "load_settings", "variables")
 
 VERSION = "0.1.0"
+
+
+_ORIGIN = re.compile(r"https?://[^/\s*]+")
 
 
 class SettingsError(Exception):
@@ -224,6 +228,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     settings = Settings(
         **{section.name: section.type(**tree.get(section.name, {})) for section in msgspec.structs.fields(Settings)}
     )
+    if any(not _ORIGIN.fullmatch(origin) for origin in settings.app.allowed_origins):
+        raise SettingsError("ALLOWED_ORIGINS can't be used: expected exact origins such as https://app.example.")
     _check_networks("TRUSTED_PROXIES", settings.limits.trusted_proxies)
     _check_networks("METRICS_ALLOW", settings.log.metrics_allow)
     _check_scheme("DATABASE_URL", settings.database.url, "postgres")
