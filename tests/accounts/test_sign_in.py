@@ -99,6 +99,26 @@ async def test_a_broken_form_names_its_fields(
     assert [(entry["field"], entry["type"]) for entry in answer.json()["details"]] == details
 
 
+async def test_both_bodies_are_described(client: httpx.AsyncClient) -> None:
+    document = (await client.get(f"{API}/openapi.json")).json()
+    body = document["paths"][f"{API}/access/signin"]["post"]["requestBody"]
+    assert set(body["content"]) == {"application/json", "application/x-www-form-urlencoded"}
+
+
+async def test_other_media_types_are_refused(athlete: Actor, client: httpx.AsyncClient) -> None:
+    parts = {"username": (None, athlete.email), "password": (None, athlete.password)}
+    assert (await client.post(f"{API}/access/signin", files=parts)).status_code == 415
+    text = {"Content-Type": "text/plain"}
+    assert (await client.post(f"{API}/access/signin", content=b"{}", headers=text)).status_code == 415
+
+
+@pytest.mark.parametrize("body", [b"username=%FF&password=x", b"a&" * 30, b"\xff=\xff"])
+async def test_what_is_no_form_is_malformed(client: httpx.AsyncClient, body: bytes) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await client.post(f"{API}/access/signin", content=body, headers=headers)
+    assert answer.status_code == 400
+
+
 async def test_the_session_is_a_row_and_a_record(
     athlete: Actor, client: httpx.AsyncClient, connection: Connection, valkey: Valkey
 ) -> None:

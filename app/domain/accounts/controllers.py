@@ -1,5 +1,6 @@
 """Routes of signing in, one's own account, users and roles."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -105,6 +106,7 @@ def _form_fields(body: bytes) -> dict[str, str]:
     return {name: value for name, value in fields.items() if not name.startswith(_UNUSED_OF_OAUTH)}
 
 
+@dataclass
 class SignInOperation(Operation):
     """Describes that sign-in takes a form as well."""
 
