@@ -174,7 +174,10 @@ def secret(path: Path) -> str:
         file.write(secrets.token_urlsafe(24))
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
+    # Two commands may come here at the same time: the first one's is everybody's.
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(draft)
+    draft.unlink()
     sync_folder(path.parent)
     return path.read_text().strip()
 

@@ -18,10 +18,9 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
+from app.embedded.listener import BACKLOG
 from app.embedded.process import die_with_parent
 from app.logs import writer
-
-BACKLOG = 1024
 
 
 class InheritedSocketServer(MPServer):

@@ -27,7 +27,7 @@ THROWAWAY: Final[Mapping[str, str]] = {
 
 _ROLE: Final = "irontrack"
 _SUPERUSER: Final = "postgres"
-_STOP: Final = ((signal.SIGINT, 2.0), (signal.SIGQUIT, 0.7))
+_STOP: Final = ((signal.SIGINT, 1.2), (signal.SIGQUIT, 0.6))
 _SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",

@@ -1,6 +1,7 @@
 """Child processes that never outlive their parent."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import pwd
@@ -15,6 +16,7 @@ from typing import Self
 
 _NOBODY = 65534
 _PR_SET_PDEATHSIG = 1
+_DIES_WITHIN = 2.0
 _CAPABILITY = "+dac_override"
 
 
@@ -137,7 +139,8 @@ class Child:
             if output is not None:
                 os.close(output)
         if process.stdin is not None:
-            with process.stdin as pipe:
+            # One that is dead already doesn't listen; whoever waits for it will see.
+            with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
                 pipe.write(said or b"")
         return cls(name, process)
 
@@ -223,13 +226,16 @@ async def clear(folder: Path, program: str, patience: float = 2.0) -> None:
     """Wait until no process of a program works in a folder, and kill those that still do when our patience ends.
 
     Only for the owner of the data folder's lock: whoever is left is the rest of a tree that was killed.
+
+    Raises:
+        StartFailed: one of them belongs to another user, or can't be killed.
     """
     limit = time.monotonic() + patience
     while left := processes_in(folder, program):
-        if time.monotonic() > limit:
+        if (late := time.monotonic() - limit) > 0:
             for pid in left:
-                try:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+        if late > _DIES_WITHIN:
+            raise StartFailed(f"Another {program} works in {folder} and can't be ended: process {left[0]}.")
         await asyncio.sleep(0.02)

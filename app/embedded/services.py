@@ -111,6 +111,7 @@ def _borrow_or_start(
                 servers = embedded_servers(folder, environment)
                 attempt.callback(_stop, list(servers.values()))
                 attempt.callback(_wait_for_borrowers, folder)
+                signing_keys(folder, environment)
                 _start(list(servers.values()))
                 stack.push(attempt.pop_all())
                 return servers

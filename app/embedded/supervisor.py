@@ -205,8 +205,8 @@ class Supervisor:
         if launcher is not None:
             loop.add_reader(launcher, self._end, life)
         for number in _SIGNALS:
-            # Who was told to ignore SIGHUP (nohup) outlives its terminal.
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            # Whoever was told to ignore this one (nohup) outlives its terminal.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._end, life)
         try:
             await life

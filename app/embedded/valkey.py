@@ -10,7 +10,7 @@ from app.embedded.binaries import valkey_program
 from app.embedded.folder import last_words, log_file, secret, socket_folder
 from app.embedded.process import Child, StartFailed, clear
 
-_STOP: Final = ((signal.SIGTERM, 2.0),)
+_STOP: Final = ((signal.SIGTERM, 1.2),)
 _ANSWER_WITHIN: Final = 1.0
 
 
