@@ -71,7 +71,7 @@ def provide_filters(
     difficulty_level: Annotated[list[DifficultyLevel] | None, QueryParameter(name="difficultyLevel")] = None,
     force: Annotated[list[Force] | None, QueryParameter(name="force")] = None,
     mechanic: Annotated[list[Mechanic] | None, QueryParameter(name="mechanic")] = None,
-    include_inactive: Annotated[  # noqa: FBT002 (passed by name, by Litestar)
+    include_inactive: Annotated[
         bool, QueryParameter(name="includeInactive", description="Also my archived exercises.")
     ] = False,
     search_string: Search = "",

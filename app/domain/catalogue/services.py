@@ -255,7 +255,7 @@ CROSS JOIN LATERAL (
     SELECT max(CASE
         WHEN rtrim(compact, 's') = {{compact}} THEN 4
         WHEN starts_with(name, {{query}}) THEN 3
-        WHEN NOT EXISTS (SELECT FROM unnest(string_to_array({{words}}, ' ')) AS word WHERE strpos(name, word) = 0) THEN 2
+        WHEN NOT EXISTS (SELECT FROM string_to_table({{words}}, ' ') AS word WHERE strpos(name, word) = 0) THEN 2
         WHEN alike >= 0.3 OR word_similarity({{query}}, name) >= 0.6 THEN 1
     END + alike) AS score
     FROM (
@@ -266,10 +266,14 @@ CROSS JOIN LATERAL (
             UNION ALL
             SELECT {_FOLDED.format("a.alias")} FROM exercise_aliases a WHERE a.exercise_id = e.id
         ) names (name), translate(name, ' ()./&', '') AS compact
+        OFFSET 0
     ) compared
 ) best
 """
-"""Exact names first, then beginnings, then names that have all the words, then similar ones."""
+"""Exact names first, then beginnings, then names that have all the words, then similar ones.
+
+OFFSET 0 keeps the planner from computing a name's likeness anew wherever it is mentioned: a third of the time.
+"""
 
 _LEVELS: Final = f"ARRAY{[level.value for level in models.DifficultyLevel]}::varchar[]"
 
@@ -603,7 +607,7 @@ class ExerciseService(ExerciseReader):
         if before and list(before) != list(after):
             await self._session.execute(_DROP_ALIASES, {"id": exercise_id})
         if after and list(before) != list(after):
-            encoded = msgspec.json.encode(after).decode()
+            encoded = msgspec.json.encode(after, enc_hook=str).decode()
             await self._session.execute(_ADD_ALIASES, {"id": exercise_id, "aliases": encoded})
 
     def _columns(self, given: Mapping[str, Any]) -> dict[str, Any]:
