@@ -28,6 +28,8 @@ UNPLANNED = {
     "restSeconds": None,
 }
 
+DONE = {"orderIndex": 1, "weight": 5, "repsCompleted": 1, "timeSeconds": None, "distanceKm": None}
+
 
 class TestAdd:
     async def test_a_system_exercise_brings_its_name_and_mode(self, athlete: Actor, connection: Connection) -> None:
@@ -230,9 +232,10 @@ class TestChange:
         session = await start(athlete)
         exercise = await add_exercise(athlete, session, exerciseId=str(exercise_id))
         await connection.execute("UPDATE exercises SET is_active = false WHERE id = $1", exercise_id)
-        body = {name: value for name, value in exercise.items() if name != "sets"}
+        sets = await add_sets(athlete, session, exercise, {"repsCompleted": 5})
+        body = {**exercise, "sets": sets}
         answer = await athlete.client.patch(exercise_path(session, exercise), json=body)
-        assert (answer.status_code, answer.json()) == (200, exercise)
+        assert (answer.status_code, answer.json()) == (200, body)
 
     async def test_only_exercises_that_one_may_refer_to_come_in(
         self, athlete: Actor, other_athlete: Actor, connection: Connection
@@ -253,7 +256,8 @@ class TestChange:
             ({"exerciseName": ""}, ["exerciseName"]),
             ({"mode": None}, ["mode"]),
             ({"mode": "laps"}, ["mode"]),
-            ({"sets": []}, ["sets"]),
+            ({"sets": [{**DONE, "id": 1}]}, ["sets"]),
+            ({"sets": None}, ["sets"]),
             ({"position": 1}, ["position"]),
         ],
     )

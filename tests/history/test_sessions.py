@@ -9,6 +9,27 @@ from tests.actors import Actor, Role
 from tests.conftest import MakeActor
 from tests.history.workouts import SESSIONS, Connection, add_exercise, add_sets, broken_fields, etag, read, start
 
+UNPLANNED: dict[str, Any] = {
+    "exerciseId": None,
+    "plannedUnitExerciseId": None,
+    "mode": "reps",
+    "orderIndex": 1,
+    "sets": [],
+} | {
+    "planned": dict.fromkeys(
+        [
+            "orderIndex",
+            "targetWeight",
+            "sets",
+            "repsMin",
+            "repsMax",
+            "targetTimeSeconds",
+            "targetDistanceKm",
+            "restSeconds",
+        ]
+    )
+}
+
 
 def instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
@@ -250,12 +271,16 @@ class TestChange:
         assert (changed["endTime"], changed["durationSeconds"]) == ("2026-03-01T10:20:00Z", None)
         assert broken_fields(await athlete.client.patch(path, json={"endTime": None})) == ["endTime"]
 
-    async def test_what_a_get_answered_may_be_sent_back_without_its_children(self, athlete: Actor) -> None:
+    async def test_what_a_get_answered_may_be_sent_back(self, athlete: Actor) -> None:
         session = await start(athlete)
-        body = {name: value for name, value in session.items() if name != "exercises"}
+        exercise = await add_exercise(athlete, session)
+        await add_sets(athlete, session, exercise, {"weight": 80.5, "repsCompleted": 5}, {"weight": 80})
+        body = await read(athlete, session)
         answer = await athlete.client.patch(f"{SESSIONS}/{session['id']}", json={**body, "status": "completed"})
         assert answer.status_code == 200
-        assert answer.json() == {**session, "updatedAt": answer.json()["updatedAt"]}
+        assert answer.json() == {**body, "updatedAt": answer.json()["updatedAt"]}
+        body["exercises"][0]["sets"].pop()
+        assert broken_fields(await athlete.client.patch(f"{SESSIONS}/{session['id']}", json=body)) == ["exercises"]
 
     @pytest.mark.parametrize(
         ("body", "fields"),
@@ -266,7 +291,8 @@ class TestChange:
             ({"userTimezone": "Nowhere"}, ["userTimezone"]),
             ({"endTime": "2026-03-01T11:00:00Z"}, ["endTime"]),
             ({"notes": 5, "pace": 1}, ["notes", "pace"]),
-            ({"exercises": []}, ["exercises"]),
+            ({"exercises": None}, ["exercises"]),
+            ({"notes": "new", "exercises": [{**UNPLANNED, "id": 1, "exerciseName": "Rows"}]}, ["exercises"]),
         ],
     )
     async def test_a_broken_change_of_a_session_in_progress_stores_nothing(

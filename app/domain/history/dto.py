@@ -132,7 +132,11 @@ class NewSession(Input):
 
 
 class SessionChange(Input):
-    """Changes of a session of any status. Its status changes through complete and abort alone."""
+    """Changes of a session of any status. Its status changes through complete and abort alone.
+
+    Attributes:
+        exercises: as they are, where a client sends back all that it got; they are changed through their own routes.
+    """
 
     read_only: ClassVar[frozenset[str]] = frozenset(
         {
@@ -156,6 +160,7 @@ class SessionChange(Input):
     end_time: Instant | UnsetType | None = UNSET
     user_timezone: Name | UnsetType = UNSET
     notes: LongText | UnsetType | None = UNSET
+    exercises: list[SessionExercise] | UnsetType = UNSET
 
 
 class SessionEnd(Input):
@@ -187,8 +192,9 @@ class SessionExerciseChange(Input):
     """Changes of an exercise of a session.
 
     Attributes:
-        exercise_id: another one brings its own name, unless a name is sent too; null keeps the name alone.
+        exercise_id: another one brings its own name; null keeps the name alone.
         mode: may change while there are no sets.
+        sets: as they are, where a client sends back all that it got; they are changed through their own routes.
     """
 
     read_only: ClassVar[frozenset[str]] = frozenset({"id", "orderIndex", "planned", "plannedUnitExerciseId"})
@@ -196,6 +202,7 @@ class SessionExerciseChange(Input):
     exercise_id: UUID | UnsetType | None = UNSET
     exercise_name: Name | UnsetType = UNSET
     mode: ExerciseMode | UnsetType = UNSET
+    sets: list[SessionSet] | UnsetType = UNSET
 
 
 class NewSet(Input):

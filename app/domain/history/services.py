@@ -332,12 +332,15 @@ class SessionService:
         Raises:
             NotFound: the caller has no such session.
             PreconditionFailed: it was changed in the meantime.
-            RuleBroken: the times fit neither each other nor the status, or the time zone is unknown.
+            RuleBroken: the times fit neither each other nor the status, the time zone is unknown, or exercises differ.
         """
         zone = None
         if data.user_timezone is not UNSET:
             zone = await canonical_timezone(self._session, data.user_timezone, "userTimezone")
         stored = await _lock(self._session, session_id, principal, precondition)
+        if data.exercises is not UNSET:
+            current = await self.read(session_id, principal)
+            _check_same("exercises", data.exercises, current.document.exercises)
         start = stored.start_time
         if data.start_time is not UNSET:
             _check_start(data.start_time, stored.now)
@@ -454,13 +457,16 @@ class SessionExerciseService:
             Conflict: the mode of an exercise with sets would change.
             NotFound: the caller has no such session or exercise in it, or may not refer to the new exercise.
             PreconditionFailed: the session was changed in the meantime.
-            RuleBroken: the new exercise is archived.
+            RuleBroken: the new exercise is archived, or sets differ.
         """
         await _lock(self._session, session_id, principal, precondition)
         connection = await raw_connection(self._session)
         stored = await connection.fetchrow(_STORED_EXERCISE, child_id, session_id)
         if stored is None:
             raise NotFound
+        if data.sets is not UNSET:
+            current = await _read_exercise(connection, child_id, session_id)
+            _check_same("sets", data.sets, current.document.sets)
         exercise_id = stored["exercise_id"] if data.exercise_id is UNSET else data.exercise_id
         name = stored["name"] if data.exercise_name is UNSET else data.exercise_name
         mode = stored["mode"] if data.mode is UNSET else data.mode
@@ -653,6 +659,12 @@ def _wrong_metrics(mode: ExerciseMode, data: NewSet | SetChange, path: str) -> l
         for name, wire in _WIRE_NAMES.items()
         if name != _METRICS[mode] and getattr(data, name) not in (None, UNSET)
     ]
+
+
+def _check_same(field: str, sent: Sequence[Struct], stored: Sequence[Struct]) -> None:
+    """Children may be sent back with their parent, as they are."""
+    if sent != stored:
+        raise RuleBroken.of(field, f"The {field} differ from what is stored; change them through their own routes.")
 
 
 def _check_start(start: datetime, now: datetime) -> None:
