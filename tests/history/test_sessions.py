@@ -9,25 +9,23 @@ from tests.actors import Actor, Role
 from tests.conftest import MakeActor
 from tests.history.workouts import SESSIONS, Connection, add_exercise, add_sets, broken_fields, etag, read, start
 
+PLANNED = [
+    "orderIndex",
+    "targetWeight",
+    "sets",
+    "repsMin",
+    "repsMax",
+    "targetTimeSeconds",
+    "targetDistanceKm",
+    "restSeconds",
+]
 UNPLANNED: dict[str, Any] = {
     "exerciseId": None,
     "plannedUnitExerciseId": None,
     "mode": "reps",
     "orderIndex": 1,
+    "planned": dict.fromkeys(PLANNED),
     "sets": [],
-} | {
-    "planned": dict.fromkeys(
-        [
-            "orderIndex",
-            "targetWeight",
-            "sets",
-            "repsMin",
-            "repsMax",
-            "targetTimeSeconds",
-            "targetDistanceKm",
-            "restSeconds",
-        ]
-    )
 }
 
 
