@@ -3,7 +3,7 @@
 from app.embedded.binaries import NotEmbeddable
 from app.embedded.folder import Busy, DataFolder, FolderError
 from app.embedded.postgres import DURABLE, THROWAWAY, EmbeddedPostgres
-from app.embedded.process import StartFailed, die_with_parent
+from app.embedded.process import StartFailed
 from app.embedded.services import open_services, signing_keys
 from app.embedded.valkey import EmbeddedValkey
 
@@ -17,7 +17,6 @@ __all__ = (
     "FolderError",
     "NotEmbeddable",
     "StartFailed",
-    "die_with_parent",
     "open_services",
     "signing_keys",
 )
