@@ -97,6 +97,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "throttle": lambda: resources.throttle,
             "health": lambda: resources.health,
             "exercise_reader": lambda: resources.exercise_reader,
+            "session_reader": lambda: resources.session_reader,
             "principal": _principal,
             "page": provide_page,
         }

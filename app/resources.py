@@ -16,6 +16,7 @@ from app.db.reader import Reader
 from app.db.transaction import Transactions
 from app.domain.accounts.services import PrincipalLoader
 from app.domain.catalogue.services import ExerciseReader
+from app.domain.history.services import SessionReader
 from app.domain.system.services import HealthService, sweep
 from app.http.deadlines import Deadlines
 from app.http.limits import RateLimiter
@@ -78,6 +79,7 @@ class Resources:
     limiter: RateLimiter
     health: HealthService
     exercise_reader: ExerciseReader
+    session_reader: SessionReader
 
     def __init__(self, settings: Settings, database: SQLAlchemyAsyncConfig) -> None:
         self.settings = settings
@@ -111,6 +113,7 @@ class Resources:
             await stack.enter_async_context(self.deadlines.watched())
             self.limiter = RateLimiter(self.valkey)
             self.exercise_reader = ExerciseReader(self.reader.connection, settings.app.cdn_url)
+            self.session_reader = SessionReader(self.reader)
             self.health = HealthService(settings, self.transactions.sessions, self.valkey)
             await self.broadcast.start()
             stack.push_async_callback(self.broadcast.stop)

@@ -28,7 +28,12 @@ from app.domain.history.dto import (
     TrainingSession,
 )
 from app.domain.history.models import SessionStatus
-from app.domain.history.services import SessionExerciseService, SessionService, SessionSetService
+from app.domain.history.services import (
+    SessionExerciseService,
+    SessionReader,
+    SessionService,
+    SessionSetService,
+)
 from app.http.answers import Answer, created, document
 from app.http.dto import StrictDTO
 from app.http.problems import PROBLEM_TYPE, Problem
@@ -100,7 +105,7 @@ class SessionController(Controller):
     @get(operation_id="listTrainingSessions", summary="My sessions, newest first")
     async def find(
         self,
-        training_sessions: NamedDependency[SessionService],
+        session_reader: NamedDependency[SessionReader],
         principal: NamedDependency[Principal],
         cursor: Cursor = None,
         page_size: PageSize = 20,
@@ -113,17 +118,17 @@ class SessionController(Controller):
     ) -> CursorPage[TrainingSession]:
         """A part of my history. A cursor belongs to the filters that it was made with."""
         filters = SessionFilters.of(from_, to, status, training_plan_id, training_unit_id, exercise_id)
-        return await training_sessions.find(principal, filters, cursor, page_size)
+        return await session_reader.find(principal, filters, cursor, page_size)
 
     @get("/{session_id:uuid}", operation_id="getTrainingSession", summary="A session with its exercises and sets")
     async def read(
         self,
         session_id: FromPath[UUID],
-        training_sessions: NamedDependency[SessionService],
+        session_reader: NamedDependency[SessionReader],
         principal: NamedDependency[Principal],
     ) -> Answer[TrainingSession]:
         """One of my sessions, in full."""
-        return document(await training_sessions.read(session_id, principal))
+        return document(await session_reader.read(session_id, principal))
 
     @patch("/{session_id:uuid}", operation_id="changeTrainingSession", summary="Correct a session")
     async def change(

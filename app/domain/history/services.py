@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.base import uuid7
 from app.db.ordering import OrderedRows
 from app.db.paging import CursorPage, Precondition, Versioned, decode_cursor, encode_cursor
+from app.db.reader import Reader
 from app.db.timezones import canonical_timezone
 from app.db.transaction import raw_connection
 from app.domain.history.dto import (
@@ -41,7 +42,7 @@ from app.domain.system.models import TombstoneKind
 from app.errors import BrokenField, Conflict, Gone, NotFound, RuleBroken
 from app.security.principal import Principal
 
-__all__ = ("SessionExerciseService", "SessionService", "SessionSetService", "StartedSession")
+__all__ = ("SessionExerciseService", "SessionReader", "SessionService", "SessionSetService", "StartedSession")
 
 _LONGEST_SECONDS = 2**31 - 1
 _START_AHEAD = timedelta(hours=24)
@@ -248,16 +249,16 @@ async def _read_exercise(connection: "Connection", child_id: int, session_id: UU
     return Versioned(_exercise_decoder.decode(row["exercise"]), row["version"])
 
 
-class SessionService:
-    """The training sessions of the caller."""
+class SessionReader:
+    """Reads the training sessions of the caller, each time in one statement."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     async def find(
         self, principal: Principal, filters: SessionFilters, cursor: str | None, limit: int
     ) -> CursorPage[TrainingSession]:
-        """A part of the history, newest first, in one statement.
+        """A part of the history, newest first.
 
         Raises:
             RuleBroken: the cursor is not one of this list.
@@ -275,18 +276,28 @@ class SessionService:
         statement = _LIST_SESSIONS.format(
             columns=_SESSION_COLUMNS, conditions=" AND ".join(conditions), limit=f"${len(values)}"
         )
-        rows = await (await raw_connection(self._session)).fetch(statement, *values)
+        rows = await self._reader.fetch(statement, *values)
         items = [_session(row).document for row in rows[:limit]]
         behind = _cursor(items[-1], filters) if len(rows) > limit else None
         return CursorPage(items=items, next_cursor=behind, limit=limit)
 
     async def read(self, session_id: UUID, principal: Principal) -> Versioned[TrainingSession]:
-        """One session with its exercises and sets, in one statement.
+        """One session with its exercises and sets.
 
         Raises:
             NotFound: the caller has no such session.
         """
-        return await _read_session(await raw_connection(self._session), session_id, principal.user_id)
+        row = await self._reader.fetchrow(_READ_SESSION, session_id, principal.user_id)
+        if row is None:
+            raise NotFound
+        return _session(row)
+
+
+class SessionService:
+    """Begins, corrects, ends and deletes training sessions of the caller."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
 
     async def start(self, data: NewSession, principal: Principal) -> StartedSession:
         """Begin a session. An id that is there already answers with what is stored, and changes nothing.
@@ -339,7 +350,7 @@ class SessionService:
             zone = await canonical_timezone(self._session, data.user_timezone, "userTimezone")
         stored = await _lock(self._session, session_id, principal, precondition)
         if data.exercises is not UNSET:
-            current = await self.read(session_id, principal)
+            current = await _read_session(await raw_connection(self._session), session_id, principal.user_id)
             _check_same("exercises", data.exercises, current.document.exercises)
         start = stored.start_time
         if data.start_time is not UNSET:
