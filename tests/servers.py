@@ -164,6 +164,6 @@ def environment(database: str, valkey: str, folder: Path, key: str, more: Mappin
         "RATE_LIMIT_READS": "0",
         "RATE_LIMIT_WRITES": "0",
         "RATE_LIMIT_SIGN_IN": "0",
-        "LOG_LEVEL": "ERROR",
+        "LOG_LEVEL": "WARNING",
         **more,
     }

@@ -43,7 +43,7 @@ class Log:
 def log(capfd: pytest.CaptureFixture[str]) -> Iterator[Log]:
     """The log of this process, which is as quiet as before once the test is over."""
     yield Log(capfd)
-    configure_logging(load_settings({"LOG_LEVEL": "ERROR"}))
+    configure_logging(load_settings({"LOG_LEVEL": "WARNING"}))
 
 
 async def test_a_request_makes_one_line(make_app: MakeApp, athlete: Actor, log: Log) -> None:
