@@ -6,6 +6,7 @@ The sentence of a named constraint stands beside it in the models, as ``info={"f
 from collections.abc import Iterator
 from functools import cache
 
+from asyncpg import InterfaceError
 from sqlalchemy import Constraint, Index, MetaData
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
 
@@ -25,7 +26,7 @@ _DATA_STATES: dict[str, tuple[BreakType, str]] = {
 
 def translate(error: BaseException, metadata: MetaData) -> IronTrackError | None:
     """What a failed statement means to the caller; None when it is a bug of ours or not from the database at all."""
-    if isinstance(error, (ConnectionError, PoolTimeoutError, TimeoutError)):
+    if isinstance(error, (OSError, InterfaceError, PoolTimeoutError, TimeoutError)):
         return Unavailable("The database can't be reached; try again in a moment.")
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(cause, "sqlstate", None)

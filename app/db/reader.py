@@ -1,16 +1,18 @@
 """Reads of one statement, straight on asyncpg.
 
-A session of SQLAlchemy costs ten times what such a statement does, and none of what it offers is needed here. The pool is small
-and apart from the sessions' one; together they have MAX_POOL_SIZE connections.
+A session of SQLAlchemy costs several times what such a statement does, and none of what it offers is needed here. asyncpg's own
+pool costs as much as the statement: it makes a task for each release. So the connections are lent here, in a few lines; they are
+apart from those of the sessions, and together both have MAX_POOL_SIZE.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Self
 
 import asyncpg
 from asyncpg import Connection, Record
-from asyncpg.pool import PoolConnectionProxy
 
 from app.db.engine import CONNECT_WITHIN, log_statements
 from app.settings import Settings
@@ -24,51 +26,71 @@ class Reader:
     What it returns is committed, and includes every write that was answered before.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[Record]") -> None:
-        self._pool = pool
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._free = asyncio.Semaphore(settings.database.readers)
+        self._idle: list[tuple[Connection, float]] = []
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, settings: Settings) -> AsyncIterator[Self]:
-        """A reader with a pool of its own, which connects when it is first used."""
+        """A reader, whose connections are closed when the block ends."""
+        reader = cls(settings)
+        try:
+            yield reader
+        finally:
+            while reader._idle:
+                reader._idle.pop()[0].terminate()
 
-        async def prepare(connection: "Connection[Record]") -> None:
-            log_statements(connection, settings.database.slow_ms)
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lends a connection, for reads alone.
 
-        async def keep(_: "PoolConnectionProxy[Record]") -> None:
-            """Nothing that a reader does needs to be reset; the pool would ask the server to each time."""
-
-        async with asyncpg.create_pool(
-            settings.driver_url,
-            min_size=0,
-            max_size=settings.database.readers,
-            max_inactive_connection_lifetime=settings.database.pool_recycle,
-            timeout=CONNECT_WITHIN,
-            statement_cache_size=settings.database.statement_cache,
-            init=prepare,
-            reset=keep,
-        ) as pool:
-            yield cls(pool)
-
-    def connection(self) -> AbstractAsyncContextManager[Connection]:
-        """Lends a connection, for reads alone."""
-        lent: AbstractAsyncContextManager[Connection] = self._pool.acquire(timeout=CONNECT_WITHIN)
-        return lent
+        Raises:
+            OSError, TimeoutError, asyncpg.PostgresError: the database can't be reached.
+        """
+        async with self._free:
+            connection, opened_at = await self._take()
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                # Its answer is still under way, and must not be taken for that of another statement.
+                connection.terminate()
+                raise
+            finally:
+                if not connection.is_closed():
+                    self._idle.append((connection, opened_at))
 
     async def fetch(self, statement: str, *arguments: object) -> list[Record]:
         """All rows."""
-        async with self._pool.acquire(timeout=CONNECT_WITHIN) as connection:
-            rows: list[Record] = await connection.fetch(statement, *arguments)
-        return rows
+        async with self.connection() as connection:
+            return await connection.fetch(statement, *arguments)
 
     async def fetchrow(self, statement: str, *arguments: object) -> Record | None:
         """The first row, if there is any."""
-        async with self._pool.acquire(timeout=CONNECT_WITHIN) as connection:
-            row: Record | None = await connection.fetchrow(statement, *arguments)
-        return row
+        async with self.connection() as connection:
+            return await connection.fetchrow(statement, *arguments)
 
     async def warm(self) -> None:
         """Open the connections before requests need them: each costs some 25 ms of CPU."""
-        opened = [await self._pool.acquire() for _ in range(self._pool.get_max_size())]
-        for connection in opened:
-            await self._pool.release(connection)
+        for _ in range(self._settings.database.readers - len(self._idle)):
+            self._idle.append(await self._connect())
+
+    async def _take(self) -> tuple[Connection, float]:
+        while self._idle:
+            connection, opened_at = self._idle.pop()
+            if connection.is_closed():
+                continue
+            if monotonic() - opened_at < self._settings.database.pool_recycle:
+                return connection, opened_at
+            connection.terminate()
+        return await self._connect()
+
+    async def _connect(self) -> tuple[Connection, float]:
+        connection = await asyncpg.connect(
+            self._settings.driver_url,
+            timeout=CONNECT_WITHIN,
+            statement_cache_size=self._settings.database.statement_cache,
+        )
+        log_statements(connection, self._settings.database.slow_ms)
+        return connection, monotonic()
