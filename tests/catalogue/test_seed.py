@@ -147,7 +147,7 @@ class TestCommand:
 
     async def test_it_says_what_it_did(self, service: Service, connection: Connection) -> None:
         await connection.execute("DELETE FROM exercises WHERE slug = 'burpee'")
-        assert await self.invoke(service) == f"Added 1 exercises, kept {COUNT - 1}.\n"
+        assert await self.invoke(service) == f"Added 1 exercise, kept {COUNT - 1}.\n"
         assert await connection.fetchval("SELECT count(*) FROM exercises WHERE slug = 'burpee'") == 1
 
     async def test_as_json(self, service: Service) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Connection, Record
 from msgspec import UNSET, Struct
-from sqlalchemy import RowMapping, delete, insert, or_, text, update
+from sqlalchemy import RowMapping, TextClause, delete, insert, or_, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.base import uuid7
@@ -297,7 +297,7 @@ _UNKNOWN: Final = " UNION ALL ".join(
 
 _LOCK: Final = text("SELECT version, created_by, is_active, name FROM exercises WHERE id = :id FOR UPDATE")
 
-_LOCK_TARGET: Final = text("SELECT version, created_by, is_active, name FROM exercises WHERE id = :id FOR KEY SHARE")
+_KEEP: Final = text("SELECT version, created_by, is_active, name FROM exercises WHERE id = :id FOR KEY SHARE")
 
 _IS_USED: Final = text("""
     SELECT EXISTS (SELECT FROM training_unit_exercises WHERE exercise_id = :id)
@@ -352,7 +352,7 @@ class ExerciseReader:
             if name is None:
                 row = await connection.fetchrow(_READ_BY_SLUG, slug)
             else:
-                wanted = unicodedata.normalize("NFC", name).strip()
+                wanted = " ".join(unicodedata.normalize("NFC", name).split())
                 row = await connection.fetchrow(_READ_BY_NAME, principal.user_id, wanted)
         return self._versioned(row, principal)
 
@@ -508,14 +508,20 @@ class ExerciseService(ExerciseReader):
             Forbidden: it is not the caller's.
             RuleBroken: the target is archived, or the exercise itself.
         """
-        locked = await self._lock(exercise_id)
+        # In the order of their ids, so that merging both ways at once is no deadlock.
+        rows = {
+            wanted: await self._find(_LOCK if wanted == exercise_id else _KEEP, wanted)
+            for wanted in sorted({exercise_id, into_id})
+        }
+        locked, target = rows[exercise_id], rows[into_id]
+        if locked is None:
+            raise NotFound
         if locked["created_by"] != principal.user_id:
             raise Forbidden
         precondition.check(locked["version"], _access(locked["created_by"], principal))
         if into_id == exercise_id:
             raise RuleBroken.of("intoId", "An exercise can't be merged into itself.")
-        target = (await self._session.execute(_LOCK_TARGET, {"id": into_id})).mappings().one_or_none()
-        if target is None or target["created_by"] not in (None, principal.user_id):
+        if target is None or target["created_by"] not in {None, principal.user_id}:
             raise NotFound("There is no exercise with the id of intoId.")
         if not target["is_active"]:
             raise RuleBroken.of("intoId", "This exercise is archived.")
@@ -558,10 +564,13 @@ class ExerciseService(ExerciseReader):
         return await self.read(exercise_id, principal)
 
     async def _lock(self, exercise_id: UUID) -> RowMapping:
-        row = (await self._session.execute(_LOCK, {"id": exercise_id})).mappings().one_or_none()
+        row = await self._find(_LOCK, exercise_id)
         if row is None:
             raise NotFound
         return row
+
+    async def _find(self, statement: TextClause, exercise_id: UUID) -> RowMapping | None:
+        return (await self._session.execute(statement, {"id": exercise_id})).mappings().one_or_none()
 
     async def _lock_own(self, exercise_id: UUID, precondition: Precondition, principal: Principal) -> RowMapping:
         """Lock what the caller owns, or what is the system's where the caller is a superuser."""
