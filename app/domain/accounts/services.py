@@ -89,7 +89,6 @@ _SHIPPED_ROLES = (
 )
 _WRONG_CREDENTIALS = "The e-mail or the password is wrong."
 _WRONG_PASSWORD = "The current password is wrong."  # noqa: S105 -- a sentence
-_KEPT_FOR = timedelta(days=30)
 _MAX_USER_AGENT = 512
 
 _PRINCIPAL = """
@@ -172,12 +171,6 @@ class CredentialService:
         Returns:
             its id.
         """
-        await self._run(
-            delete(UserSession).where(
-                UserSession.user_id == user_id,
-                or_(UserSession.expires_at < _long_ago(), UserSession.revoked_at < _long_ago()),
-            )
-        )
         surplus = (
             select(UserSession.id)
             .where(UserSession.user_id == user_id, *_alive(UserSession))
@@ -256,12 +249,6 @@ class CredentialService:
         own_session = select(UserSession.id).where(UserSession.id == principal.session_id, *_alive(UserSession))
         if await self._session.scalar(own_session) is None:
             raise Unauthorized
-        await self._run(
-            delete(APITokenRow).where(
-                APITokenRow.user_id == user_id,
-                or_(APITokenRow.expires_at < _long_ago(), APITokenRow.revoked_at < _long_ago()),
-            )
-        )
         alive = select(func.count()).where(APITokenRow.user_id == user_id, *_alive(APITokenRow))
         if (await self._session.scalar(alive) or 0) >= MAX_API_TOKENS:
             raise Conflict(f"You have {MAX_API_TOKENS} API tokens; delete one first.")
@@ -847,10 +834,6 @@ async def _execute(session: AsyncSession, statement: Executable) -> Result[Any]:
 
 def _alive(model: type[UserSession] | type[APITokenRow]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return model.revoked_at.is_(None), model.expires_at > func.now()
-
-
-def _long_ago() -> ColumnElement[datetime]:
-    return func.now() - _KEPT_FOR
 
 
 def _users() -> Select[*tuple[Any, ...]]:

@@ -23,13 +23,17 @@ _ANSWER_WITHIN = 1.0
 _SWEEP = text("""
     WITH keys AS (DELETE FROM idempotency_key WHERE created_at < now() - interval '24 hours'),
          stones AS (DELETE FROM tombstone WHERE deleted_at < now() - interval '1 year'),
-         tokens AS (DELETE FROM api_token WHERE expires_at < now() - interval '1 year')
+         tokens AS (
+             DELETE FROM api_token
+             WHERE expires_at < now() - interval '30 days' OR revoked_at < now() - interval '30 days'
+         )
     DELETE FROM user_session WHERE expires_at < now() - interval '30 days' OR revoked_at < now() - interval '30 days'
 """)
 
 
 async def sweep(session: AsyncSession) -> None:
-    """Drop what has expired: kept answers after a day, tombstones after a year, sessions 30 days after their end."""
+    """Drop what has expired: kept answers after a day, tombstones after a year, sessions and API tokens 30 days after
+    their end."""
     await session.execute(_SWEEP)
 
 
