@@ -71,7 +71,7 @@ class Transactions:
         try:
             yield session
             if session.in_transaction() or _TOPICS in session.info:
-                await _uninterrupted(_finish(session, self._publish))
+                await uninterrupted(_finish(session, self._publish))
         finally:
             await session.close()
 
@@ -88,7 +88,7 @@ async def _finish(session: AsyncSession, publish: Publish) -> None:
             await publish(topics)
 
 
-async def _uninterrupted(step: Awaitable[None]) -> None:
+async def uninterrupted(step: Awaitable[None]) -> None:
     """Wait for a step to end, even when the request is cancelled (its client gone) meanwhile."""
     task = asyncio.ensure_future(step)
     try:

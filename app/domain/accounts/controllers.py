@@ -497,7 +497,7 @@ def _presented_tokens(request: Request[Any, Any, Any]) -> list[str]:
     return [token for token in cookies if token]
 
 
-ACCOUNTS = (
+ACCOUNTS: tuple[type[Controller], ...] = (
     AccessController,
     ProfileController,
     SessionController,

@@ -1,6 +1,5 @@
 """Signing in and out, what signed-in clients hold, accounts, and roles."""
 
-import asyncio
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -30,7 +29,7 @@ from app.db.base import uuid7
 from app.db.paging import Page, PageRequest, Precondition, SortOrder, Versioned
 from app.db.reader import Reader
 from app.db.timezones import canonical_timezone
-from app.db.transaction import Transactions, announce
+from app.db.transaction import Transactions, announce, uninterrupted
 from app.domain.accounts.dto import (
     APIToken,
     Client,
@@ -380,7 +379,7 @@ class AccessService:
         if not isinstance(outcome, Rotated):
             # The row is locked by this transaction, which changes nothing any more.
             await self._session.rollback()
-            await asyncio.shield(asyncio.ensure_future(self._end_durably(claims)))
+            await uninterrupted(self._end_durably(claims))
             raise Unauthorized
         return self._signed_in(claims.sub, claims.sid, outcome.token, outcome.ends_at)
 
