@@ -100,28 +100,34 @@ class Database:
 
 
 _TABLES = """
-SELECT c.relname, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+SELECT c.relname,
+       string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attgenerated = ''),
+       string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attnum = ANY (k.conkey))
 FROM pg_class c
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname NOT LIKE 'alembic%'
 GROUP BY c.relname
 """
 
 
 async def _prepare_clearing(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
-    """Keep a copy of the seed, and write the statement that brings the database back to it."""
+    """Keep a copy of the seed, and write the statement that brings the database back to it.
+
+    A row that was changed is a new one to PostgreSQL, made by a later transaction than this one.
+    """
+    now = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint % (1::bigint << 32)")
     await connection.execute("CREATE SCHEMA seed")
     statements = []
-    for table, columns in await connection.fetch(_TABLES):
+    for table, columns, key in await connection.fetch(_TABLES):
         if not await connection.fetchval(f'SELECT EXISTS (SELECT FROM public."{table}")'):
             statements.append(f'DELETE FROM public."{table}"')
             continue
         await connection.execute(f'CREATE TABLE seed."{table}" AS SELECT {columns} FROM public."{table}"')
-        row = f"({columns})::text"
+        statements.append(f'DELETE FROM public."{table}" WHERE xmin::text::bigint >= {now}')
         statements.append(
-            f'DELETE FROM public."{table}" WHERE {row} NOT IN (SELECT {row} FROM seed."{table}");'
-            f'INSERT INTO public."{table}" ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM seed."{table}"'
-            f' WHERE {row} NOT IN (SELECT {row} FROM public."{table}")'
+            f'INSERT INTO public."{table}" ({columns}) OVERRIDING SYSTEM VALUE '
+            f'SELECT {columns} FROM seed."{table}" WHERE ({key}) NOT IN (SELECT {key} FROM public."{table}")'
         )
     return ";".join(statements)
 
