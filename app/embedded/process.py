@@ -84,7 +84,10 @@ def mortal(command: Sequence[str], death: signal.Signals, prefix: Sequence[str] 
     """The command line that makes a program get a signal when the process that starts it dies; on Linux only."""
     if sys.platform != "linux":
         return list(command)
-    return [*prefix, "setpriv", "--pdeathsig", death.name.removeprefix("SIG"), "--", *command]
+    wish = ("setpriv", "--pdeathsig", death.name.removeprefix("SIG"), "--")
+    # The wish comes too late when we die before it is made: then the program isn't started at all.
+    unless_orphaned = ("sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid()))
+    return [*prefix, *wish, *unless_orphaned, *command]
 
 
 class Child:
