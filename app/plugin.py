@@ -96,6 +96,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "jti": lambda: resources.jti,
             "throttle": lambda: resources.throttle,
             "health": lambda: resources.health,
+            "reader": lambda: resources.reader,
             "exercise_reader": lambda: resources.exercise_reader,
             "session_reader": lambda: resources.session_reader,
             "principal": _principal,

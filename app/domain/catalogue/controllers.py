@@ -12,6 +12,7 @@ from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.paging import Page, PageRequest, Precondition, SortOrder, Versioned
+from app.db.reader import Reader
 from app.domain.catalogue.dto import (
     MAX_ENTRY_ID,
     CustomExerciseChange,
@@ -37,6 +38,7 @@ from app.domain.catalogue.services import (
     ExerciseReader,
     ExerciseService,
     ReferenceList,
+    ReferenceReader,
     ReferenceService,
 )
 from app.http.answers import Answer, created, document
@@ -289,18 +291,18 @@ class ReferenceController(Controller):
     @get(operation_id=_operation_id, summary="The whole list")
     async def browse(
         self,
-        entries: NamedDependency[ReferenceService],
+        entries_reader: NamedDependency[ReferenceReader],
         search_string: Search = "",
         order_by: Annotated[EntrySort, QueryParameter(name="orderBy")] = EntrySort.ID,
         sort_order: Direction = SortOrder.ASC,
     ) -> list[Entry]:
         """All rows, or those whose names contain the searched text."""
-        return await entries.browse(search_string, order_by, descending=sort_order is SortOrder.DESC)
+        return await entries_reader.browse(search_string, order_by, descending=sort_order is SortOrder.DESC)
 
     @get("/{entry_id:int}", operation_id=_operation_id, summary="One row")
-    async def read(self, entry_id: FromPath[int], entries: NamedDependency[ReferenceService]) -> Entry:
+    async def read(self, entry_id: FromPath[int], entries_reader: NamedDependency[ReferenceReader]) -> Entry:
         """One row of the list."""
-        return await entries.read(entry_id)
+        return await entries_reader.read(entry_id)
 
     @post(operation_id=_operation_id, summary="Add a row", guards=CATALOGUE_EDITORS)
     async def add(
@@ -327,7 +329,13 @@ def _provide(entries: ReferenceList) -> dict[str, Provide]:
     def provide_entries(db_session: NamedDependency[AsyncSession]) -> ReferenceService:
         return ReferenceService(db_session, entries)
 
-    return {"entries": Provide(provide_entries, sync_to_thread=False)}
+    def provide_reader(reader: NamedDependency[Reader]) -> ReferenceReader:
+        return ReferenceReader(reader.connection, entries)
+
+    return {
+        "entries": Provide(provide_entries, sync_to_thread=False),
+        "entries_reader": Provide(provide_reader, sync_to_thread=False),
+    }
 
 
 class MuscleGroupController(ReferenceController):

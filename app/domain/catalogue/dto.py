@@ -109,11 +109,11 @@ class Exercise(Struct, rename="camel", kw_only=True):
     name: str
     slug: str | None
     aliases: list[str]
-    force: str | None
-    difficulty_level: str
-    mechanic: str | None
-    category: str
-    default_mode: str
+    force: Force | None
+    difficulty_level: DifficultyLevel
+    mechanic: Mechanic | None
+    category: Category
+    default_mode: ExerciseMode
     instructions: str | None
     image_path_start: str | None
     image_path_end: str | None

@@ -50,6 +50,7 @@ __all__ = (
     "ExerciseReader",
     "ExerciseService",
     "ReferenceList",
+    "ReferenceReader",
     "ReferenceService",
     "fold",
     "slugify",
@@ -123,23 +124,26 @@ LINKS: Final[Mapping[str, Link]] = {
 """The fields of an exercise that hold ids of a reference list."""
 
 
-class ReferenceService:
+Connect = Callable[[], AbstractAsyncContextManager[Connection]]
+"""Lends a connection for one statement."""
+
+
+class ReferenceReader:
     """The rows of one reference list."""
 
-    def __init__(self, session: AsyncSession, entries: ReferenceList) -> None:
-        self._session = session
+    def __init__(self, connect: Connect, entries: ReferenceList) -> None:
+        self._connect = connect
         self._entries = entries
-        self._links = [link for link in LINKS.values() if link.entries == entries]
 
     async def browse(self, search: str, order_by: EntrySort, *, descending: bool) -> list[Entry]:
         """All rows whose names contain a text, in any case."""
         direction = "DESC" if descending else "ASC"
-        connection = await raw_connection(self._session)
-        rows = await connection.fetch(
+        statement = (
             f"SELECT id, name FROM {self._entries.table} WHERE strpos(name, $1) > 0 "
-            f"ORDER BY {order_by.value} {direction}",
-            " ".join(search.lower().split()),
+            f"ORDER BY {order_by.value} {direction}"
         )
+        async with self._connect() as connection:
+            rows = await connection.fetch(statement, " ".join(search.lower().split()))
         return [Entry(*row) for row in rows]
 
     async def read(self, entry_id: int) -> Entry:
@@ -148,11 +152,22 @@ class ReferenceService:
         Raises:
             NotFound: there is none with this id.
         """
-        connection = await raw_connection(self._session)
-        row = await connection.fetchrow(f"SELECT id, name FROM {self._entries.table} WHERE id = $1", _bounded(entry_id))
+        async with self._connect() as connection:
+            row = await connection.fetchrow(
+                f"SELECT id, name FROM {self._entries.table} WHERE id = $1", _bounded(entry_id)
+            )
         if row is None:
             raise NotFound
         return Entry(*row)
+
+
+class ReferenceService:
+    """Adds, renames and deletes rows of one reference list, in a session's transaction."""
+
+    def __init__(self, session: AsyncSession, entries: ReferenceList) -> None:
+        self._session = session
+        self._entries = entries
+        self._links = [link for link in LINKS.values() if link.entries == entries]
 
     async def add(self, data: NewEntry) -> Entry:
         """Add a row; its name is kept in lower case."""
@@ -320,11 +335,10 @@ class ExerciseReader:
     """Exercises: those of the system, the caller's own, and for trainers and superusers everybody's.
 
     Args:
-        connect: lends a connection for one statement.
         cdn_url: prefix of pictures in answers.
     """
 
-    def __init__(self, connect: Callable[[], AbstractAsyncContextManager[Connection]], cdn_url: str) -> None:
+    def __init__(self, connect: Connect, cdn_url: str) -> None:
         self._connect = connect
         self._cdn_url = cdn_url.rstrip("/")
 
