@@ -228,6 +228,10 @@ class TestSearch:
         assert (await names(athlete, searchString="side plank"))[0] == "Side Plank"
         assert (await names(athlete, searchString="PUSH UP"))[0] == "Push-Up"
 
+    async def test_the_usual_words_lead_to_the_usual_exercises(self, athlete: Actor) -> None:
+        for text, name in (("bech pres", "Barbell Bench Press"), ("pullups", "Pull-Up"), ("OHP", "Overhead Press")):
+            assert (await names(athlete, searchString=text))[0] == name
+
     async def test_my_own_are_found_too_and_accents_do_not_matter(self, athlete: Actor, other_athlete: Actor) -> None:
         made = await create_custom(athlete, name=unique("Élévation Latérale"))
         assert (await names(athlete, searchString="elevation laterale"))[0] == made["name"]
