@@ -5,9 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from asyncpg import Connection
-from asyncpg.connection import LoggedQuery
 from sqlalchemy import Engine, event
-from sqlalchemy.pool import Pool
 
 
 class Statements(list[str]):
@@ -22,27 +20,24 @@ def _note(statement: str) -> None:
         statements.append(" ".join(statement.split()))
 
 
-def _note_query(query: LoggedQuery) -> None:
-    _note(query.query)
-
-
 def _note_cursor(_: Any, __: Any, statement: str, *___: Any) -> None:
     _note(statement)
 
 
-_add_query_logger = Connection.add_query_logger
+_time_and_log = Connection._time_and_log
 
 
-def _watch(connection: "Connection[Any]", callback: Any) -> None:
-    _add_query_logger(connection, callback)
-    _add_query_logger(connection, _note_query)
+def _note_and_log(connection: "Connection[Any]", query: str, *rest: Any) -> Any:
+    _note(query)
+    return _time_and_log(connection, query, *rest)
 
 
 def install() -> None:
-    """Watch every connection that the app makes from now on, each of which it logs the statements of. SQLAlchemy prepares its
-    statements, which the driver's log doesn't show."""
-    Connection.add_query_logger = _watch
-    event.listen(Pool, "connect", lambda adapted, _: _add_query_logger(adapted.driver_connection, _note_query))
+    """Watch every connection of the app, which are those that log their statements.
+
+    The loggers are called too late, when the answer may be there already; and they never see what SQLAlchemy prepares.
+    """
+    Connection._time_and_log = _note_and_log
     event.listen(Engine, "before_cursor_execute", _note_cursor)
 
 
