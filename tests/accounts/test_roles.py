@@ -1,3 +1,5 @@
+import asyncio
+
 import httpx
 import pytest
 from asyncpg import Connection
@@ -63,6 +65,20 @@ async def test_conflicts(superuser: Actor, athlete: Actor, trainer: Actor, conne
     ):
         assert (await change(superuser, verb, actor.email, slug)).status_code == 409
     assert await connection.fetch("SELECT * FROM user_account ORDER BY id") == before
+
+
+async def test_the_second_of_two_at_once_sees_what_the_first_did(
+    superuser: Actor, athlete: Actor, connection: Connection
+) -> None:
+    async with connection.transaction():
+        await connection.execute(
+            "UPDATE user_account SET role_id = (SELECT id FROM role WHERE slug = 'fitness-trainer') WHERE id = $1",
+            athlete.id,
+        )
+        late = asyncio.create_task(change(superuser, "assign", athlete.email, "fitness-trainer"))
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            pass
+    assert (await late).status_code == 409
 
 
 @pytest.mark.parametrize("verb", ["assign", "revoke"])

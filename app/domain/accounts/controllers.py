@@ -48,7 +48,6 @@ from app.http.context import ACCESS_COOKIE, REFRESH_COOKIE
 from app.http.cookies import DEVICE_COOKIE, SessionCookies
 from app.http.dto import StrictDTO, read_document
 from app.http.fields import Instant, Scalar, decode_hook
-from app.http.limits import address_key
 from app.security.jti import JTIStore
 from app.security.passwords import Passwords
 from app.security.principal import Principal
@@ -132,7 +131,6 @@ def provide_client(request: Request[Any, Any, Any]) -> Client:
     address = str(request.scope["client_address"])  # type: ignore[typeddict-item]
     return Client(
         address=address,
-        network=address_key(address),
         user_agent=request.headers.get("user-agent"),
         device=request.cookies.get(DEVICE_COOKIE),
     )
@@ -197,7 +195,7 @@ class AccessController(Controller):
         self, data: JSONBody[SignUp], access: NamedDependency[AccessService], client: NamedDependency[Client]
     ) -> Answer[User]:
         """Makes an account; sign in to use it."""
-        return created(await access.sign_up(data, client), "/api/v1/access/me")
+        return created(await access.sign_up(data), "/api/v1/access/me")
 
     @post(
         "/signin",

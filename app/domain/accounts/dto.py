@@ -310,12 +310,10 @@ class Client(Struct, frozen=True, kw_only=True):
 
     Attributes:
         address: as the trusted proxy gave it.
-        network: what counts as one client, such as the /64 of an IPv6 address.
         device: the device cookie of an earlier sign-in, unverified.
     """
 
     address: str
-    network: str
     user_agent: str | None = None
     device: str | None = None
 

@@ -313,14 +313,12 @@ class AccessService:
         self._passwords = passwords
         self._throttle = throttle
 
-    async def sign_up(self, data: SignUp, client: Client) -> Versioned[User]:
+    async def sign_up(self, data: SignUp) -> Versioned[User]:
         """Make an account for whoever asks.
 
         Raises:
             Conflict: the e-mail is taken.
-            TooManyRequests: the address has tried too often.
         """
-        await self._throttle.sign_up(client.network)
         return await self._users.create(NewUser(email=data.email, password=data.password, name=data.name))
 
     async def sign_in(self, credentials: Credentials, client: Client) -> SignedIn:
@@ -330,10 +328,10 @@ class AccessService:
 
         Raises:
             Unauthorized: the e-mail or the password is wrong.
-            TooManyRequests: the address or the account has tried too often.
+            TooManyRequests: the account was tried too often.
             Unavailable: Valkey is away, or too many passwords are being checked.
         """
-        attempt = await self._throttle.sign_in(client.network, credentials.email, client.device)
+        attempt = await self._throttle.sign_in(credentials.email, client.device)
         account = await self._account_of(credentials.email)
         if account is None:
             await self._passwords.verify_nothing(credentials.password)
@@ -902,6 +900,8 @@ async def _locked(
     Raises:
         missing: there is none.
     """
+    # Not a join: whoever waits for the lock while the role changes would find that no row fits any more.
+    role_slug = select(RoleRow.slug).where(RoleRow.id == UserAccount.role_id).scalar_subquery()
     row = (
         await session.execute(
             select(
@@ -909,10 +909,9 @@ async def _locked(
                 UserAccount.email,
                 UserAccount.is_active,
                 UserAccount.is_superuser,
-                RoleRow.slug,
+                role_slug,
                 UserAccount.version,
             )
-            .join(RoleRow, RoleRow.id == UserAccount.role_id)
             .where(*conditions)
             .with_for_update(of=UserAccount)
         )
