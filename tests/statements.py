@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from asyncpg import Connection
+from asyncpg.connection import LoggedQuery
 from sqlalchemy import Engine, event
+from sqlalchemy.pool import Pool
 
 
 class Statements(list[str]):
@@ -32,12 +34,17 @@ def _note_and_log(connection: "Connection[Any]", query: str, *rest: Any) -> Any:
     return _time_and_log(connection, query, *rest)
 
 
+def _log_nothing(_: LoggedQuery) -> None:
+    """Only connections with a logger take notice of their statements at all."""
+
+
 def install() -> None:
-    """Watch every connection of the app, which are those that log their statements.
+    """Watch every connection of SQLAlchemy, and every other that logs its statements, as all of the app's do.
 
     The loggers are called too late, when the answer may be there already; and they never see what SQLAlchemy prepares.
     """
     Connection._time_and_log = _note_and_log
+    event.listen(Pool, "connect", lambda adapted, _: adapted.driver_connection.add_query_logger(_log_nothing))
     event.listen(Engine, "before_cursor_execute", _note_cursor)
 
 
