@@ -16,6 +16,7 @@ import click
 import msgspec
 from advanced_alchemy.exceptions import AdvancedAlchemyError
 from rich.console import Console
+from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.demo import create_demo
@@ -86,12 +87,12 @@ class _Teller:
     def __call__(self, text: str) -> None:
         # A terminal that was closed, or a pipe that nobody reads any more, must not end the service.
         with contextlib.suppress(OSError):
-            self._console.print(f"[dim]{time.monotonic() - self._began:5.1f} s[/]  {text}")
+            self._console.print(Text.assemble((f"{time.monotonic() - self._began:5.1f} s", "dim"), "  ", text))
 
     def plain(self, text: str) -> None:
         """A line, or some, without the time."""
         with contextlib.suppress(OSError):
-            self._console.print(text)
+            self._console.print(text, markup=False)
 
 
 @contextlib.contextmanager

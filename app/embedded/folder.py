@@ -9,6 +9,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from typing import NamedTuple
 _SOCKET_PATH_BYTES = 107
 _LONGEST_SOCKET_NAME = ".s.PGSQL.5432"
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._/+-]+")
+_LOOKS_TAKE = 0.2
 _LOG_BYTES = 10_000_000
 
 
@@ -92,10 +94,12 @@ class DataFolder:
         self.prepare()
         descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Busy(self.path, self._read_owner()) from None
+            limit = time.monotonic() + _LOOKS_TAKE
+            while not _locked(descriptor, fcntl.LOCK_EX):
+                # Somebody who only looks whether there is an owner holds the lock for a moment, too.
+                if time.monotonic() > limit:
+                    raise Busy(self.path, self._read_owner())
+                time.sleep(0.01)
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()} {command}\n".encode(), 0)
             yield
@@ -110,12 +114,9 @@ class DataFolder:
             return None
         try:
             # A shared lock that can't be had says that somebody has the exclusive one.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return self._read_owner()
+            return None if _locked(descriptor, fcntl.LOCK_SH) else self._read_owner()
         finally:
             os.close(descriptor)
-        return None
 
     def _read_owner(self) -> Owner:
         try:
@@ -136,6 +137,14 @@ class DataFolder:
         shutil.rmtree(_short_socket_folder(self.path), ignore_errors=True)
         with contextlib.suppress(OSError):
             self.path.rmdir()
+
+
+def _locked(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def socket_folder(data: Path) -> Path:
