@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from litestar.config.compression import CompressionConfig
 from litestar.middleware.compression import CompressionMiddleware
+from litestar.status_codes import HTTP_429_TOO_MANY_REQUESTS
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from app.errors import Forbidden, IronTrackError, Unavailable
@@ -114,10 +115,16 @@ class Exchange:
             if self.status == 429:
                 # The refusal tells its own limit, which need not be the one that this request was counted on.
                 self.extra = [header for header in self.extra if not header[0].startswith(b"x-ratelimit-")]
-            message["headers"] = [*message["headers"], *self.extra]
+            message["headers"] = [*message["headers"], *self._fitting_extra(message["status"])]
         elif self._head:
             message = {**message, "body": b""}  # type: ignore[misc]
         await self._send(message)
+
+    def _fitting_extra(self, status: int) -> list[tuple[bytes, bytes]]:
+        if status != HTTP_429_TOO_MANY_REQUESTS:
+            return self.extra
+        # A refusal names the limit that was reached, which need not be the one of all requests.
+        return [(name, value) for name, value in self.extra if not name.startswith(b"x-ratelimit-")]
 
     async def refuse(self, error: IronTrackError) -> None:
         """Answer with a problem."""
@@ -248,9 +255,7 @@ class RequestContext:
         finally:
             deadlines.end(limit)
 
-    async def _admit(
-        self, scope: HTTPScope, headers: dict[bytes, bytes], address: str, exchange: Exchange
-    ) -> None:
+    async def _admit(self, scope: HTTPScope, headers: dict[bytes, bytes], address: str, exchange: Exchange) -> None:
         """Tell who is asking, and refuse what is too much or comes from a foreign page."""
         method, path = scope["method"], scope["path"]
         principal = None

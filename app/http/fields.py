@@ -234,5 +234,3 @@ class UUIDv7(UUID, Scalar):
         if parsed is None or parsed.version != 7:
             raise FieldError("pattern", "Expected a UUID of version 7.")
         return cls(parsed.hex)
-
-

@@ -7,12 +7,11 @@ from typing import Any
 
 import msgspec
 from litestar import Controller, Litestar, MediaType, Request, Response, Router, get
+from litestar._openapi.schema_generation import SchemaCreator
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, Schema, SecurityScheme
 from litestar.plugins import OpenAPISchemaPlugin
-from litestar.openapi.spec import Schema
-from litestar._openapi.schema_generation import SchemaCreator
 from litestar.static_files import create_static_files_router
 from litestar.typing import FieldDefinition
 
@@ -92,7 +91,7 @@ class ScalarSchemaPlugin(OpenAPISchemaPlugin):
 class DocumentPlugin(OpenAPIRenderPlugin):
     """Serves the description."""
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The OpenAPI document, with what every route has in common."""
         return description(request.app)
 

@@ -31,7 +31,11 @@ def refuse_unknown_parameters(request: Request[Any, Any, Any], query: bytes) -> 
     """
     kinds = _parameter_kinds(request.app)[request.route_handler]
     values = _values(query)
-    if any(name not in kinds for name in values) or any(map(_unstorable, values.values())) or _odd_integers(values, kinds):
+    if (
+        any(name not in kinds for name in values)
+        or any(map(_unstorable, values.values()))
+        or _odd_integers(values, kinds)
+    ):
         raise RuleBroken(broken_parameters(request))
 
 

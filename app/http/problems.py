@@ -187,6 +187,4 @@ def _http_problem(error: HTTPException, path: str, request_id: str) -> Problem:
 
 
 def _answer(problem: Problem, headers: dict[str, str]) -> Response[bytes]:
-    return Answer(
-        msgspec.json.encode(problem), status_code=problem.status, media_type=PROBLEM_TYPE, headers=headers
-    )
+    return Answer(msgspec.json.encode(problem), status_code=problem.status, media_type=PROBLEM_TYPE, headers=headers)
