@@ -232,6 +232,10 @@ class TestSearch:
         for text, name in (("bech pres", "Barbell Bench Press"), ("pullups", "Pull-Up"), ("OHP", "Overhead Press")):
             assert (await names(athlete, searchString=text))[0] == name
 
+    async def test_the_best_match_is_first_whatever_sort_order_says(self, athlete: Actor) -> None:
+        found = await names(athlete, searchString="deadlift")
+        assert await names(athlete, searchString="deadlift", sortOrder="desc") == found
+
     async def test_my_own_are_found_too_and_accents_do_not_matter(self, athlete: Actor, other_athlete: Actor) -> None:
         made = await create_custom(athlete, name=unique("Élévation Latérale"))
         assert (await names(athlete, searchString="elevation laterale"))[0] == made["name"]

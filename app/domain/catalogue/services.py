@@ -374,16 +374,17 @@ class ExerciseReader:
         """One page of the system's and the caller's own exercises."""
         parameters = _Parameters()
         conditions = list(_conditions(filters, principal, parameters))
-        key, search = _SORT_KEYS[filters.order_by or ExerciseSort.NAME], ""
+        key, search, descending = _SORT_KEYS[filters.order_by or ExerciseSort.NAME], "", filters.descending
         if filters.search.strip():
             search = _search(filters.search, parameters)
             conditions.append("best.score IS NOT NULL")
-            key = key if filters.order_by else "-best.score"
+            if filters.order_by is None:
+                key, descending = "best.score", True
         statement = _LIST.format(
             key=key,
             search=search,
             conditions=" AND ".join(conditions),
-            direction="DESC" if filters.descending else "ASC",
+            direction="DESC" if descending else "ASC",
             limit=parameters.add(page.page_size),
             offset=parameters.add(page.offset),
         )
