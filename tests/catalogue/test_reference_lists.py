@@ -7,7 +7,7 @@ import pytest
 
 from tests.actors import Actor
 from tests.answers import broken_fields, problem
-from tests.catalogue.exercises import EXERCISES, Connection, create_custom
+from tests.catalogue.exercises import EXERCISES, Connection, create_custom, create_system
 from tests.factories import unique
 
 LISTS = {
@@ -167,12 +167,13 @@ class TestDelete:
         assert problem(await superuser.client.delete(f"{path}/{entry['id']}"), 409)["detail"]
         assert (await superuser.client.get(f"{path}/{entry['id']}")).json() == entry
 
-    async def test_a_custom_exercise_is_a_use_too(self, superuser: Actor, athlete: Actor, path: str) -> None:
-        if path.endswith("tags"):
-            pytest.skip("custom exercises have no tags")
+    async def test_one_use_is_enough(self, superuser: Actor, athlete: Actor, path: str) -> None:
         entry = (await superuser.client.post(path, json={"name": unique("Used once")})).json()
-        field = "secondaryMuscles" if path.endswith("groups") else "equipment"
-        await create_custom(athlete, **{field: [entry["id"]]})
+        if path.endswith("tags"):
+            await create_system(superuser, tags=[entry["id"]])
+        else:
+            field = "secondaryMuscles" if path.endswith("groups") else "equipment"
+            await create_custom(athlete, **{field: [entry["id"]]})
         problem(await superuser.client.delete(f"{path}/{entry['id']}"), 409)
 
 
