@@ -125,8 +125,9 @@ async def connection(database: Database, clean: None) -> AsyncIterator["asyncpg.
 
 
 @pytest.fixture
-def service(shared_service: Service, clean: None) -> Service:
+async def service(shared_service: Service, clean: None) -> Service:
     """The app with the settings of most tests: no rate limits."""
+    await shared_service.settled()
     return shared_service
 
 

@@ -10,7 +10,7 @@ from litestar import Litestar
 from litestar.types import ASGIApp
 
 from app import create_app
-from app.plugin import surrounded
+from app.plugin import IronTrackPlugin, surrounded
 from app.settings import Settings, load_settings
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -40,6 +40,15 @@ class Service:
         service = cls(settings, litestar, surrounded(litestar))
         async with _alive(litestar), service._clients:
             yield service
+
+    async def settled(self) -> None:
+        """Wait until it hears the news of other machines, and so asks nobody about callers that it knows.
+
+        While tests without a loop run it hears nothing, and begins anew afterwards.
+        """
+        broadcast = self.litestar.plugins.get(IronTrackPlugin).resources.broadcast
+        while not broadcast.sure:
+            await asyncio.sleep(0.01)
 
     def client(self, *, address: str = "127.0.0.1", port: int = 50000, **options: Any) -> httpx.AsyncClient:
         """A new client with its own cookies, closed when the app ends.
