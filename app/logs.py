@@ -143,7 +143,6 @@ class LogWriter:
             self._file.emit(logging.LogRecord("", 0, "", 0, text.decode("utf-8", "replace").rstrip("\n"), None, None))
 
 
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -156,9 +155,7 @@ def render_access_json(record: AccessRecord) -> bytes:
     time, identity, method, path, route, status, seconds, user_id, address = record
     moment, milliseconds = datetime.fromtimestamp(time, UTC), round(seconds * 1000, 2)
     return _encode(
-        _AccessLine(
-            moment, "info", "request", identity, method, path, route, status, milliseconds, user_id, address
-        )
+        _AccessLine(moment, "info", "request", identity, method, path, route, status, milliseconds, user_id, address)
     )
 
 

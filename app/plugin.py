@@ -59,7 +59,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
         app_config.lifespan.append(lambda _: self.resources.open())
         app_config.route_handlers.extend(self._routes())
         app_config.dependencies.update(self._dependencies())
-        app_config.exception_handlers.update({Exception: handle_exception, Replay: replay})  # type: ignore[dict-item]
+        app_config.exception_handlers.update({Exception: handle_exception, Replay: replay})
         app_config.before_request = admit
         app_config.response_class = Answer
         app_config.type_encoders = {**(app_config.type_encoders or {}), Scalar: _plain}
@@ -72,7 +72,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
     def on_cli_init(self, cli: Group) -> None:
         """Add the commands."""
         # Imported here because only the command line needs them, and every worker would pay for them at its start.
-        from app.cli.commands import register
+        from app.cli.commands import register  # noqa: PLC0415
 
         register(cli)
 

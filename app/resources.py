@@ -7,8 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 from uuid import UUID
 
+import asyncpg
 import structlog
 from advanced_alchemy.extensions.litestar import SQLAlchemyAsyncConfig
+from sqlalchemy.exc import SQLAlchemyError
 from valkey.asyncio import Valkey
 
 from app.db.engine import watch
@@ -149,7 +151,7 @@ class Resources:
     async def _warm_pool(self) -> None:
         """Open the connections before requests need them: each costs some 25 ms of CPU."""
         engine = self.database.get_engine()
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(SQLAlchemyError, asyncpg.PostgresError, OSError, TimeoutError):
             async with AsyncExitStack() as stack:
                 for _ in range(self.settings.database.pool_size - self.settings.database.readers):
                     await stack.enter_async_context(engine.connect())
@@ -162,7 +164,7 @@ class Resources:
             try:
                 async with self.transactions.begin() as session:
                     await sweep(session)
-            except Exception:
+            except Exception:  # noqa: BLE001 (whatever it is, the next hour tries again)
                 _log.warning("sweeping failed; it is tried again in an hour", exc_info=True)
 
 

@@ -59,7 +59,7 @@ class AppSettings(Node, frozen=True, kw_only=True):
     ] = "http://127.0.0.1:8000"
     allowed_origins: Annotated[
         tuple[str, ...],
-        variable("ALLOWED_ORIGINS", "Further exact origins that may send requests with cookies (CORS), comma-separated."),
+        variable("ALLOWED_ORIGINS", "Further exact origins that may send cookies (CORS), comma-separated."),
     ] = ()
     cdn_url: Annotated[str, variable("CDN_URL", "Prefix of exercise pictures in answers.")] = ""
     system_admin_email: Annotated[
@@ -78,7 +78,7 @@ class DatabaseSettings(Node, frozen=True, kw_only=True):
     pool_recycle: Annotated[int, variable("POOL_RECYCLE", "Seconds after which a connection is replaced.", ge=1)] = 1800
     statement_cache: Annotated[
         int,
-        variable("DATABASE_STATEMENT_CACHE", "Prepared statements per connection; 0 behind PgBouncer before 1.21.", ge=0),
+        variable("DATABASE_STATEMENT_CACHE", "Statements prepared per connection; 0 for PgBouncer < 1.21.", ge=0),
     ] = 200
     slow_ms: Annotated[int, variable("SLOW_STATEMENT_MS", "Statements that take longer are logged.", ge=0)] = 200
 
@@ -92,7 +92,8 @@ class CacheSettings(Node, frozen=True, kw_only=True):
     """Valkey."""
 
     url: Annotated[
-        str, variable("VALKEY_URL", "Valkey, as `valkey://:password@host:6379/0` or `unix://…`; unset: an embedded one.")
+        str,
+        variable("VALKEY_URL", "Valkey, as `valkey://:password@host:6379/0` or `unix://…`; unset: an embedded one."),
     ] = ""
 
 
@@ -108,7 +109,9 @@ class SecuritySettings(Node, frozen=True, kw_only=True):
     insecure_cookies: Annotated[
         bool, variable("INSECURE_COOKIES", "Leave out `Secure` also where PUBLIC_URL is plain HTTP and not loopback.")
     ] = False
-    argon2_memory_kib: Annotated[int, variable("ARGON2_MEMORY_KIB", "Memory of one password hash.", ge=8, le=2**21)] = 19456
+    argon2_memory_kib: Annotated[int, variable("ARGON2_MEMORY_KIB", "Memory of one password hash.", ge=8, le=2**21)] = (
+        19456
+    )
     argon2_time_cost: Annotated[int, variable("ARGON2_TIME_COST", "Passes of one password hash.", ge=1, le=100)] = 2
     argon2_parallelism: Annotated[int, variable("ARGON2_PARALLELISM", "Lanes of one password hash.", ge=1, le=16)] = 1
     hash_threads: Annotated[int, variable("HASH_THREADS", "Password hashes at once in each worker.", ge=1, le=64)] = 1
@@ -126,7 +129,8 @@ class LimitSettings(Node, frozen=True, kw_only=True):
     reads: Annotated[int, variable("RATE_LIMIT_READS", "Reads a minute for a user, or an address.", ge=0)] = 100
     writes: Annotated[int, variable("RATE_LIMIT_WRITES", "Writes a minute for a user, or an address.", ge=0)] = 30
     sign_in: Annotated[
-        int, variable("RATE_LIMIT_SIGN_IN", "Sign-ins and sign-ups a minute for an address; failures for an account.", ge=0)
+        int,
+        variable("RATE_LIMIT_SIGN_IN", "Sign-ins and sign-ups a minute for an address; failures for an account.", ge=0),
     ] = 10
     max_body_bytes: Annotated[int, variable("MAX_BODY_BYTES", "Largest body of a request.", ge=1024)] = 10_000_000
     request_timeout: Annotated[
@@ -207,11 +211,9 @@ def variables() -> Iterator[Variable]:
     for section in msgspec.structs.fields(Settings):
         hints = get_type_hints(section.type, include_extras=True)
         for field in msgspec.structs.fields(section.type):
-            meta = get_args(hints[field.name])[1]
-            assert isinstance(meta, Meta) and meta.extra is not None
-            yield Variable(
-                meta.extra["variable"], section.name, field.name, hints[field.name], field.default, meta.description or ""
-            )
+            meta: Meta = get_args(hints[field.name])[1]
+            name = (meta.extra or {})["variable"]
+            yield Variable(name, section.name, field.name, hints[field.name], field.default, meta.description or "")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -4,7 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from advanced_alchemy.extensions.litestar import AlembicAsyncConfig, AsyncSessionConfig, EngineConfig, SQLAlchemyAsyncConfig
+from advanced_alchemy.extensions.litestar import (
+    AlembicAsyncConfig,
+    AsyncSessionConfig,
+    EngineConfig,
+    SQLAlchemyAsyncConfig,
+)
 from asyncpg import Connection, Record
 from asyncpg.connection import LoggedQuery
 from sqlalchemy import event
@@ -20,7 +25,7 @@ from app.settings import Settings
 __all__ = ("CONNECT_WITHIN", "MIGRATIONS", "database_config", "log_statements", "watch")
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
-CONNECT_WITHIN = 5.0
+CONNECT_WITHIN = 5
 """Seconds for a new connection, and for a free one of the pool."""
 
 _log = structlog.get_logger("irontrack.database")
@@ -60,7 +65,9 @@ def log_statements(connection: "Connection[Record]", slow_ms: int) -> None:
 
     def log_statement(query: LoggedQuery) -> None:
         if query.exception is not None:
-            _log.warning("statement failed", statement=query.query, error=str(query.exception), request_id=request_id.get())
+            _log.warning(
+                "statement failed", statement=query.query, error=str(query.exception), request_id=request_id.get()
+            )
         elif query.elapsed * 1000 >= slow_ms:
             _log.warning(
                 "slow statement",

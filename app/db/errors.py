@@ -8,9 +8,10 @@ from functools import cache
 
 from asyncpg import InterfaceError
 from sqlalchemy import Constraint, Index, MetaData
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.errors import BrokenField, BreakType, Conflict, IronTrackError, NotFound, RuleBroken, Unavailable
+from app.errors import BreakType, BrokenField, Conflict, IronTrackError, NotFound, RuleBroken, Unavailable
 
 _UNAVAILABLE_STATES = ("08", "53", "57P", "58")
 _BUSY_STATES = {"40001", "40P01", "55P03", "57014", "25P03", "25P04"}

@@ -51,7 +51,7 @@ class PageRequest(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.current_page * self.page_size > MAX_OFFSET_ROWS:
-            raise RuleBroken.of("currentPage", f"A list is paged up to row {MAX_OFFSET_ROWS}; narrow the search.", "range")
+            raise RuleBroken.of("currentPage", f"A list goes to row {MAX_OFFSET_ROWS}; narrow the search.", "range")
 
     @property
     def offset(self) -> int:

@@ -1,8 +1,8 @@
 """Reads of one statement, straight on asyncpg.
 
-A session of SQLAlchemy costs several times what such a statement does, and none of what it offers is needed here. asyncpg's own
-pool costs as much as the statement: it makes a task for each release. So the connections are lent here, in a few lines; they are
-apart from those of the sessions, and together both have MAX_POOL_SIZE.
+A session of SQLAlchemy costs several times what such a statement does, and none of what it offers is needed here.
+asyncpg's own pool costs as much as the statement: it makes a task for each release. So the connections are lent here,
+in a few lines; they are apart from those of the sessions, and together both have MAX_POOL_SIZE.
 """
 
 import asyncio
@@ -64,12 +64,14 @@ class Reader:
     async def fetch(self, statement: str, *arguments: object) -> list[Record]:
         """All rows."""
         async with self.connection() as connection:
-            return await connection.fetch(statement, *arguments)
+            rows: list[Record] = await connection.fetch(statement, *arguments)
+        return rows
 
     async def fetchrow(self, statement: str, *arguments: object) -> Record | None:
         """The first row, if there is any."""
         async with self.connection() as connection:
-            return await connection.fetchrow(statement, *arguments)
+            row: Record | None = await connection.fetchrow(statement, *arguments)
+        return row
 
     async def warm(self) -> None:
         """Open the connections before requests need them: each costs some 25 ms of CPU."""

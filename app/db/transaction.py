@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from uuid import UUID
 
 from asyncpg import Connection
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 Publish = Callable[[Collection[UUID]], Awaitable[None]]
 
@@ -54,7 +54,7 @@ class Transactions:
         sessions: makes the sessions.
     """
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession], publish: Publish) -> None:
+    def __init__(self, sessions: Callable[[], AsyncSession], publish: Publish) -> None:
         self.sessions = sessions
         self._publish = publish
 

@@ -9,7 +9,9 @@ import gc
 import multiprocessing
 import os
 import signal
+import time
 from argparse import ArgumentParser
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +24,9 @@ from app.embedded.listener import BACKLOG
 from app.embedded.process import die_with_parent
 from app.logs import writer
 
+_RESPAWNS = 8
+_RESPAWNS_WITHIN = 5.0
+
 
 class InheritedSocketServer(MPServer):
     """Granian on listening sockets that exist already; the workers take turns with them when they are fewer."""
@@ -29,6 +34,7 @@ class InheritedSocketServer(MPServer):
     def __init__(self, sockets: Sequence[SocketHolder], **options: Any) -> None:
         super().__init__("app.asgi:app", **options)
         self._inherited = sockets
+        self._respawns: deque[float] = deque(maxlen=_RESPAWNS)
 
     def _init_shared_socket(self) -> None:
         # What the parent's method does for Unix sockets, without making one.
@@ -37,6 +43,17 @@ class InheritedSocketServer(MPServer):
     def _spawn_worker(self, idx: int, *options: Any, **named: Any) -> WorkerProcess:
         self._shd = self._inherited[idx % len(self._inherited)]  # type: ignore[assignment]  # Granian gives it no type
         return super()._spawn_worker(idx, *options, **named)
+
+    def _respawn_workers(self, workers: Sequence[int], *options: Any, **named: Any) -> None:
+        if "delay" not in named:
+            # While it takes down the end of one worker Granian may overlook that of another: so look at all of them.
+            workers = [number for number, worker in enumerate(self.wrks) if worker.inner.exitcode is not None]
+        super()._respawn_workers(workers, *options, **named)
+        self._respawns.append(time.monotonic())
+        # Granian gives up when the same worker ends twice within seconds. A new one costs us next to nothing, so only a
+        # series of them means that the application can't live.
+        if len(self._respawns) < _RESPAWNS or self._respawns[-1] - self._respawns[0] > _RESPAWNS_WITHIN:
+            self.respawned_wrks.clear()
 
 
 def main() -> None:

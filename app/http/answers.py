@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, SupportsFloat, TypeVar, cast
 
 import msgspec
 from litestar import Request, Response
@@ -41,7 +41,7 @@ _CODING = re.compile(r"[-;]+(?:gzip|br|zstd|deflate)$")
 def encode_scalar(value: object) -> str | float:
     """One of our kinds of values as JSON has it."""
     if isinstance(value, Scalar):
-        return float(value) if hasattr(value, "is_finite") else str(value)
+        return float(value) if isinstance(value, SupportsFloat) else str(value)
     raise TypeError(f"{type(value).__name__} can't be sent")
 
 
@@ -120,9 +120,10 @@ class Answer(Response[T], Generic[T]):
             headers.append((b"content-type", (self.media_type or media_type or JSON).encode()))
             headers.append((b"content-length", b"%d" % len(body)))
         encoded = EncodedAnswer(status, headers, body)
-        request.scope[ANSWER] = encoded  # type: ignore[typeddict-unknown-key]
+        kept = cast("dict[str, object]", request.scope)
+        kept[ANSWER] = encoded
         if self.follows_from_caller:
-            request.scope[KEEPABLE] = True  # type: ignore[typeddict-unknown-key]
+            kept[KEEPABLE] = True
         return encoded
 
 
@@ -147,7 +148,7 @@ def document(versioned: Versioned[T]) -> Answer[T]:
 
 
 def caller_document(versioned: Versioned[T]) -> Answer[T]:
-    """A document that follows from the caller alone: the same answer serves until something about the caller changes."""
+    """A document that follows from the caller alone: one answer serves until something about the caller changes."""
     answer = document(versioned)
     answer.follows_from_caller = True
     return answer

@@ -1,7 +1,7 @@
 """What surrounds every request: the outermost ASGI layer, one for what would else be many.
 
-It gives the request its id and its caller, bounds it, refuses what browsers must not send, adds the headers that every answer
-carries, and hands a record of it to the log and the metrics. It sees also what no route answers.
+It gives the request its id and its caller, bounds it, refuses what browsers must not send, adds the headers that every
+answer carries, and hands a record of it to the log and the metrics. It sees also what no route answers.
 """
 
 import asyncio
@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 from litestar.config.compression import CompressionConfig
+from litestar.enums import ScopeType
 from litestar.middleware.compression import CompressionMiddleware
 from litestar.status_codes import HTTP_429_TOO_MANY_REQUESTS
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPResponseBodyEvent, HTTPScope, Message, Receive, Scope, Send
 
 from app.errors import Forbidden, IronTrackError, Unavailable
 from app.http.answers import ANSWER, KEEPABLE, EncodedAnswer
@@ -83,9 +84,12 @@ class Authentication(Protocol):
 class Parts(Protocol):
     """What the layer needs of a worker's parts, which exist while the app runs."""
 
-    authenticator: Authentication
     deadlines: Deadlines
     limiter: RateLimiter
+
+    @property
+    def authenticator(self) -> Authentication:
+        """Who tells the caller from a token."""
 
 
 class Exchange:
@@ -116,8 +120,8 @@ class Exchange:
                 # The refusal tells its own limit, which need not be the one that this request was counted on.
                 self.extra = [header for header in self.extra if not header[0].startswith(b"x-ratelimit-")]
             message["headers"] = [*message["headers"], *self._fitting_extra(message["status"])]
-        elif self._head:
-            message = {**message, "body": b""}  # type: ignore[misc]
+        elif self._head and message["type"] == "http.response.body":
+            message = HTTPResponseBodyEvent(type="http.response.body", body=b"", more_body=message["more_body"])
         await self._send(message)
 
     def _fitting_extra(self, status: int) -> list[tuple[bytes, bytes]]:
@@ -142,8 +146,8 @@ class Exchange:
 class KeptAnswers:
     """Answers that follow from the caller alone, such as the own profile.
 
-    They are kept for as long as the worker keeps the very same principal, and so end the moment something is published about
-    that user.
+    They are kept for as long as the worker keeps the very same principal, and so end the moment something is published
+    about that user.
     """
 
     def __init__(self, size: int = 10_000) -> None:
@@ -193,9 +197,12 @@ class RequestContext:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
+        if scope["type"] == ScopeType.HTTP:
+            await self._answer(scope, receive, send)
+        else:
             await self._app(scope, receive, send)
-            return
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         began = perf_counter()
         headers = _wanted_headers(scope)
         identity = _request_id(headers)
@@ -281,10 +288,8 @@ class RequestContext:
     def _limit_of(self, method: str, path: str, principal: Principal | None, address: str) -> tuple[int, str]:
         if path in _SIGN_IN_PATHS:
             return self._limits.sign_in, f"sign-in:{address_key(address)}"
-        if principal is None or path in _ADDRESS_PATHS:
-            caller = address_key(address)
-        else:
-            caller = principal.user_id.hex
+        user = None if path in _ADDRESS_PATHS else principal
+        caller = user.user_id.hex if user else address_key(address)
         if method in _SAFE:
             return self._limits.reads, f"read:{caller}"
         return self._limits.writes, f"write:{caller}"

@@ -1,7 +1,7 @@
 """Bodies: strict on the way in, Structs as they are on the way out.
 
-The fast path is one call of msgspec. Only when it fails is the body read once more, field by field, so that every broken
-field is named.
+The fast path is one call of msgspec. Only when it fails is the body read once more, field by field, so that every
+broken field is named.
 """
 
 import re
@@ -92,7 +92,7 @@ class StrictDTO(AbstractDTO[T], Generic[T]):
         return form
 
     def _data_type(self) -> Any:
-        field = self.asgi_connection.route_handler.parsed_data_field  # type: ignore[attr-defined]
+        field = self.asgi_connection.route_handler.parsed_data_field
         return field.annotation
 
     def data_to_encodable_type(self, data: Any) -> LitestarEncodableType:
@@ -259,6 +259,9 @@ def _leaf(value: Any, kind: Any, path: str) -> Iterator[BrokenField]:
         elif isinstance(cause, FieldError):
             yield BrokenField("null" if value is None else cause.kind, path, cause.message)
         else:
-            reason = str(error) if cause is None else str(cause)
-            kind_of_rule, sentence = ("rule", reason) if isinstance(cause, ValueError) else classify(reason)
-            yield BrokenField(kind_of_rule, path, sentence)
+            rule, sentence = classify(str(error))
+            yield (
+                BrokenField("rule", path, str(cause))
+                if isinstance(cause, ValueError)
+                else BrokenField(rule, path, sentence)
+            )

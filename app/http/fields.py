@@ -36,6 +36,9 @@ _SPACES = re.compile(r"\s+")
 _EMAIL = re.compile(r"[^\s@\"(),:;<>\[\\\]\x00-\x20\x7f]+@[^\s@.\"(),:;<>\[\\\]]+(\.[^\s@.\"(),:;<>\[\\\]]+)+")
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
 
+Number = int | float
+"""A decimal as it goes out: the shortest JSON number, so 80 and not 80.0."""
+
 SmallInt = Annotated[int, Meta(ge=0, le=32767)]
 """A whole number that fits SMALLINT."""
 

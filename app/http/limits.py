@@ -1,8 +1,8 @@
 """Rate limits, shared by all workers through Valkey.
 
 A window is a minute of the clock. A worker leases a part of what is left of a caller's window and counts it down by
-itself, so that most requests ask nobody; the leases shrink as the window fills, so that the limit stays right. While Valkey is
-away requests are let through, and counted.
+itself, so that most requests ask nobody; the leases shrink as the window fills, so that the limit stays right. While
+Valkey is away requests are let through, and counted.
 """
 
 from ipaddress import IPv6Address, ip_address

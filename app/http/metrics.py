@@ -43,5 +43,5 @@ def exposition(shared_folder: str) -> bytes:
     if not shared_folder:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry, path=shared_folder)
+    multiprocess.MultiProcessCollector(registry, path=shared_folder)  # type: ignore[no-untyped-call]
     return generate_latest(registry)

@@ -131,7 +131,8 @@ class DocumentsController(Controller):
 def assets_router() -> Router:
     """The scripts and styles of the pages, from the installed package."""
     spec = find_spec("drf_spectacular_sidecar")
-    assert spec is not None and spec.origin is not None, "a dependency of ours"
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("drf-spectacular-sidecar is not installed; it holds the pages of the documentation.")
     folder = Path(spec.origin).parent / "static" / "drf_spectacular_sidecar"
     return create_static_files_router(
         path="/docs/assets", directories=[folder], include_in_schema=False, cache_control=None, opt=PUBLIC
@@ -167,11 +168,11 @@ def _add_problems(tree: dict[str, Any]) -> None:
                 operation["security"] = []
             responses = operation.setdefault("responses", {})
             responses.pop("400", None)
-            for status in _problems_of(path, method, operation, public):
+            for status in _problems_of(path, method, operation, public=public):
                 responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
 
 
-def _problems_of(path: str, method: str, operation: dict[str, Any], public: bool) -> list[int]:
+def _problems_of(path: str, method: str, operation: dict[str, Any], *, public: bool) -> list[int]:
     if public and "/access/" not in path:
         return []
     statuses = [422, 429, 503]

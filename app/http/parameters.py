@@ -1,5 +1,4 @@
-"""Query parameters: a name that a route does not know is refused, every broken one is named, and the page of a list is read
-in one place."""
+"""Query parameters: unknown ones are refused, every broken one is named, and pages are read in one place."""
 
 import re
 from collections.abc import Iterator, Mapping

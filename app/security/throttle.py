@@ -1,9 +1,9 @@
 """How often one may fail to sign in to an account, whether it exists or not.
 
-The count is exact over any minute, not by the clock's: it is the list of the instants counted in the last 60 s. A failure is
-counted before the password is checked and taken back when it was right, so that a hundred tries at once are not a hundred
-checks. A client with a device cookie of the account has a count of its own: strangers can not lock it out. How often an
-address may try is limited where all requests are, in app.http.
+The count is exact over any minute, not by the clock's: it is the list of the instants counted in the last 60 s. A
+failure is counted before the password is checked and taken back when it was right, so that a hundred tries at once are
+not a hundred checks. A client with a device cookie of the account has a count of its own, so that strangers can not
+lock it out. How often an address may try is limited where all requests are, in app.http.
 """
 
 import secrets

@@ -18,7 +18,7 @@ def open_valkey(url: str, max_connections: int = 32) -> Valkey:
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
-        # The ordinary pool fails at once when all are in use: then a burst of requests would look like Valkey being away.
+        # The ordinary pool fails at once when all are in use: a burst would look like Valkey being away.
         timeout=ANSWER_WITHIN,
         socket_timeout=ANSWER_WITHIN,
         socket_connect_timeout=ANSWER_WITHIN,

@@ -266,3 +266,9 @@ class TestParameters:
     async def test_bytes_that_are_no_text_are_422(self, athlete: Actor) -> None:
         answer = await athlete.client.get(f"{EXERCISES}?searchString=%ff%fe")
         assert broken_fields(answer) == {"searchString": "pattern"}
+
+
+class TestNumbersInPaths:
+    @pytest.mark.parametrize("number", ["1_0", "+1", "01", "10000000000000000000000", "-1", "0x1", "1.0"])
+    async def test_only_what_is_written_as_one(self, athlete: Actor, number: str) -> None:
+        problem(await athlete.client.get(f"/api/v1/catalogs/muscle-groups/{number}"), 404)

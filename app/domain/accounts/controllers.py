@@ -191,9 +191,7 @@ class AccessController(Controller):
     return_dto = StrictDTO[Any]
 
     @post("/signup", operation_id="signUp", summary="Make an account", opt=PUBLIC)
-    async def sign_up(
-        self, data: JSONBody[SignUp], access: NamedDependency[AccessService], client: NamedDependency[Client]
-    ) -> Answer[User]:
+    async def sign_up(self, data: JSONBody[SignUp], access: NamedDependency[AccessService]) -> Answer[User]:
         """Makes an account; sign in to use it."""
         return created(await access.sign_up(data), "/api/v1/access/me")
 

@@ -10,7 +10,19 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.domain.history.models import ExerciseMode, SessionStatus
 from app.errors import RuleBroken
 from app.http.dto import Input
-from app.http.fields import BigRowId, Count, Instant, Kilograms, Kilometres, LongText, Name, RowId, Seconds, UUIDv7
+from app.http.fields import (
+    BigRowId,
+    Count,
+    Instant,
+    Kilograms,
+    Kilometres,
+    LongText,
+    Name,
+    Number,
+    RowId,
+    Seconds,
+    UUIDv7,
+)
 
 __all__ = (
     "MAX_CHILDREN",
@@ -39,12 +51,12 @@ class PlannedTargets(Struct, rename="camel"):
     """What the template asked for when the session was started; all null for an exercise that was not planned."""
 
     order_index: int | None
-    target_weight: float | None
+    target_weight: Number | None
     sets: int | None
     reps_min: int | None
     reps_max: int | None
     target_time_seconds: int | None
-    target_distance_km: float | None
+    target_distance_km: Number | None
     rest_seconds: int | None
 
 
@@ -57,10 +69,10 @@ class SessionSet(Struct, rename="camel"):
 
     id: int
     order_index: int
-    weight: float | None
+    weight: Number | None
     reps_completed: int | None
     time_seconds: int | None
-    distance_km: float | None
+    distance_km: Number | None
 
 
 class SessionExercise(Struct, rename="camel"):

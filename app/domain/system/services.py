@@ -1,13 +1,14 @@
 """The state of the service itself, and what is dropped when it has expired."""
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
@@ -40,7 +41,7 @@ async def sweep(session: AsyncSession) -> None:
 class HealthService:
     """Looks whether PostgreSQL and Valkey answer, at most once a second however often it is asked."""
 
-    def __init__(self, settings: Settings, sessions: async_sessionmaker[AsyncSession], valkey: Valkey) -> None:
+    def __init__(self, settings: Settings, sessions: Callable[[], AsyncSession], valkey: Valkey) -> None:
         self._name = settings.app.name
         self._sessions = sessions
         self._valkey = valkey
