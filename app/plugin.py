@@ -1,5 +1,7 @@
 """The one plugin that puts the parts together: routes, dependencies, errors, life span and commands."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from advanced_alchemy.extensions.litestar import SQLAlchemyAsyncConfig
@@ -15,10 +17,10 @@ from app.domain.catalogue.controllers import CATALOGUE
 from app.domain.history.controllers import HISTORY
 from app.domain.system.controllers import KeysController, SystemController
 from app.http.admission import admit
-from app.http.answers import Answer, precondition
+from app.http.answers import Answer, encode_scalar, precondition
 from app.http.context import API, RequestContext
 from app.http.fields import Scalar
-from app.http.idempotency import Replay, replay
+from app.http.idempotency import BODY_DIGEST_KEY, Replay, replay
 from app.http.metrics import count
 from app.http.openapi import DocumentsController, ScalarSchemaPlugin, assets_router, openapi_config
 from app.http.parameters import provide_page
@@ -56,13 +58,13 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
         # The session is closed by our own dependency; Advanced Alchemy's hook would look for one before each message.
         app_config.before_send.clear()
         app_config.plugins.append(ScalarSchemaPlugin())
-        app_config.lifespan.append(lambda _: self.resources.open())
+        app_config.lifespan.append(self._run)
         app_config.route_handlers.extend(self._routes())
         app_config.dependencies.update(self._dependencies())
         app_config.exception_handlers.update({Exception: handle_exception, Replay: replay})
         app_config.before_request = admit
         app_config.response_class = Answer
-        app_config.type_encoders = {**(app_config.type_encoders or {}), Scalar: _plain}
+        app_config.type_encoders = {**(app_config.type_encoders or {}), Scalar: encode_scalar}
         app_config.openapi_config = openapi_config(self.settings)
         app_config.logging_config = None
         if origins := self.settings.app.allowed_origins:
@@ -75,6 +77,12 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
         from app.cli.commands import register  # noqa: PLC0415
 
         register(cli)
+
+    @asynccontextmanager
+    async def _run(self, app: Litestar) -> AsyncIterator[None]:
+        async with self.resources.open() as resources:
+            app.state[BODY_DIGEST_KEY] = resources.tokens.keys.secret("idempotency")
+            yield
 
     def _routes(self) -> list[Any]:
         domains = [*ACCOUNTS, *CATALOGUE, *HISTORY]
@@ -117,10 +125,6 @@ def surrounded(app: Litestar) -> RequestContext:
 
 def _principal(request: Request[Any, Any, Any]) -> Principal:
     return principal_of(request)
-
-
-def _plain(value: Scalar) -> str | float:
-    return float(value) if isinstance(value, (int, float)) else str(value)
 
 
 def _cors(origins: list[str]) -> CORSConfig:

@@ -30,7 +30,7 @@ class KeyedRequest(Struct, frozen=True):
     """A request with an Idempotency-Key.
 
     Attributes:
-        body_hash: SHA-256 of the body.
+        body_hash: 32 bytes that no other body has.
     """
 
     user_id: UUID

@@ -24,8 +24,9 @@ from app.embedded.listener import BACKLOG
 from app.embedded.process import die_with_parent
 from app.logs import writer
 
-_RESPAWNS = 8
-_RESPAWNS_WITHIN = 5.0
+_EARLY = 1.0
+_TOO_MANY = 8
+_AT_ONCE = 5.0
 
 
 class InheritedSocketServer(MPServer):
@@ -34,7 +35,7 @@ class InheritedSocketServer(MPServer):
     def __init__(self, sockets: Sequence[SocketHolder], **options: Any) -> None:
         super().__init__("app.asgi:app", **options)
         self._inherited = sockets
-        self._respawns: deque[float] = deque(maxlen=_RESPAWNS)
+        self._early_ends: deque[float] = deque(maxlen=_TOO_MANY)
 
     def _init_shared_socket(self) -> None:
         # What the parent's method does for Unix sockets, without making one.
@@ -48,11 +49,12 @@ class InheritedSocketServer(MPServer):
         if "delay" not in named:
             # While it takes down the end of one worker Granian may overlook that of another: so look at all of them.
             workers = [number for number, worker in enumerate(self.wrks) if worker.inner.exitcode is not None]
+            now = time.monotonic()
+            self._early_ends.extend(now for number in workers if now - self.wrks[number].birth < _EARLY)
         super()._respawn_workers(workers, *options, **named)
-        self._respawns.append(time.monotonic())
         # Granian gives up when the same worker ends twice within seconds. A new one costs us next to nothing, so only a
-        # series of them means that the application can't live.
-        if len(self._respawns) < _RESPAWNS or self._respawns[-1] - self._respawns[0] > _RESPAWNS_WITHIN:
+        # series of early ends means that the application can't live.
+        if len(self._early_ends) < _TOO_MANY or self._early_ends[-1] - self._early_ends[0] > _AT_ONCE:
             self.respawned_wrks.clear()
 
 

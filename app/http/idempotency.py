@@ -1,6 +1,6 @@
 """Idempotency-Key: a POST that is sent again gets the first answer again."""
 
-import hashlib
+import hmac
 import re
 from typing import Any
 
@@ -13,7 +13,10 @@ from app.http.answers import ANSWER, EncodedAnswer
 from app.http.problems import PROBLEM_TYPE, headers_for, known_error, problem_for
 from app.security.principal import Principal
 
-__all__ = ("Replay", "encoded_answer", "keyed_request", "refused_answer", "replay")
+__all__ = ("BODY_DIGEST_KEY", "Replay", "encoded_answer", "keyed_request", "refused_answer", "replay")
+
+BODY_DIGEST_KEY = "idempotency_digest_key"
+"""Where the app's state keeps the secret that bodies are compared by."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS = frozenset({"content-type", "etag", "location"})
@@ -41,7 +44,9 @@ async def keyed_request(request: Request[Any, Any, Any]) -> KeyedRequest | None:
         return None
     if not _KEY.fullmatch(key):
         raise RuleBroken.of("Idempotency-Key", "Expected 1 to 255 visible ASCII characters.", "pattern")
-    return KeyedRequest(user.user_id, key, request.method, path, hashlib.sha256(await request.body()).digest())
+    # Keyed, because a body may hold a password, and a plain hash of it would be quick to guess.
+    digest = hmac.digest(request.app.state[BODY_DIGEST_KEY], await request.body(), "sha256")
+    return KeyedRequest(user.user_id, key, request.method, path, digest)
 
 
 def encoded_answer(request: Request[Any, Any, Any]) -> KeptAnswer | None:

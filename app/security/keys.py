@@ -1,5 +1,6 @@
 """The Ed25519 keys that sign tokens: several verify, the first one signs."""
 
+import hmac
 import json
 import os
 from collections.abc import Iterable
@@ -153,6 +154,11 @@ class KeyRing:
         if kid == self.signing_kid:
             raise KeyRingError("This key signs: rotate first.")
         return type(self)(key for key in self._keys if _kid(key) != kid)
+
+    def secret(self, purpose: str) -> bytes:
+        """A secret for a purpose of our own, derived from the oldest key, so that it outlives rotations."""
+        oldest = next(key for key in reversed(self._keys) if key.is_private)
+        return hmac.digest(oldest.as_bytes(private=True), purpose.encode(), "sha256")
 
     def public_jwks(self) -> PublicJWKS:
         """The public halves, for those who verify."""

@@ -1,6 +1,7 @@
 """Idempotency-Key."""
 
 import asyncio
+import hashlib
 
 import asyncpg
 import httpx
@@ -182,3 +183,15 @@ async def _until_somebody_waits(connection: "asyncpg.Connection[asyncpg.Record]"
     )
     while not await connection.fetchval(waiting):
         pass
+
+
+async def test_the_body_is_compared_by_a_keyed_hash(
+    superuser: Actor, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    body = b'{"email":"kept@example.com","password":"Guess-me-1!"}'
+    headers = {"Idempotency-Key": "k1", "Content-Type": "application/json"}
+    answer = await superuser.client.post("/api/v1/users", content=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    kept = await connection.fetchval("SELECT body_hash FROM idempotency_key")
+    assert len(kept) == 32
+    assert kept != hashlib.sha256(body).digest()
