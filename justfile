@@ -71,6 +71,10 @@ load host="http://127.0.0.1:8000":
 lock:
     {{ uv }} export --quiet --no-dev --no-header --no-annotate --output-file requirements.lock
 
+# the table of settings in README.md
+readme:
+    {{ uv }} run python -m tests.test_readme
+
 # all that the continuous integration does
 ci:
     .ci/run

@@ -7,6 +7,7 @@ from pathlib import Path
 from app.settings import Variable, variables
 
 README = Path(__file__).parents[1] / "README.md"
+PLACE = re.compile(r"(<!-- settings -->\n).*?(\n<!-- /settings -->)", re.DOTALL)
 
 
 def default(variable: Variable) -> str:
@@ -27,7 +28,16 @@ def table() -> str:
     return "\n".join(["| Variable | Default | What it is |", "|---|---|---|", *rows])
 
 
+def with_table(text: str) -> str:
+    """The README with the table as it has to be."""
+    return PLACE.sub(lambda place: f"{place[1]}{table()}{place[2]}", text)
+
+
 def test_names_every_variable_with_its_default() -> None:
-    written = re.search(r"<!-- settings -->\n(.*?)\n<!-- /settings -->", README.read_text("utf-8"), re.DOTALL)
-    assert written is not None
-    assert written[1] == table()
+    text = README.read_text("utf-8")
+    assert PLACE.search(text)
+    assert text == with_table(text), "`just readme` writes it"
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text("utf-8")), "utf-8")
