@@ -27,9 +27,9 @@ infra-up:
 infra-down:
     docker compose down
 
-# the service alone, reloading on changes, for DATABASE_URL and VALKEY_URL
-run:
-    {{ uv }} run litestar run --reload
+# one worker for development, loaded anew when the code changes
+run *options:
+    {{ uv }} run litestar run {{ options }}
 
 # roles and catalogue
 seed:
