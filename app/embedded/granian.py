@@ -24,7 +24,7 @@ from app.embedded.listener import BACKLOG
 from app.embedded.process import die_with_parent
 from app.logs import writer
 
-_EARLY = 1.0
+_EARLY = 0.5
 _TOO_MANY = 8
 _AT_ONCE = 5.0
 

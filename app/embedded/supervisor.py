@@ -97,17 +97,22 @@ class Granian:
         Raises:
             StartFailed: it ended or took too long.
         """
-        # When it's dead already, the loop below says so.
+        if self.child is None:
+            raise StartFailed("Granian is not there.")
+        # When it's dead already, the tasks below find out.
         with contextlib.suppress(BrokenPipeError):
             os.write(self._gate, b"\n")
-        limit = time.monotonic() + within
-        while not await answers(self._address):
-            if self.child is None or self.child.exit_code is not None:
-                ending = self.child.ending if self.child else "is not there"
-                raise StartFailed(f"Granian {ending} while it started; its messages are above.")
-            if time.monotonic() > limit:
+        answered = asyncio.create_task(_answered(self._address))
+        ended = asyncio.create_task(self.child.wait())
+        try:
+            await asyncio.wait((answered, ended), timeout=within, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                raise StartFailed(f"Granian {self.child.ending} while it started; its messages are above.")
+            if not answered.done():
                 raise StartFailed(f"The service did not answer within {within:.0f} s.")
-            await asyncio.sleep(0.02)
+        finally:
+            answered.cancel()
+            ended.cancel()
 
     async def start(self) -> None:
         """Start it and wait until it answers."""
@@ -311,6 +316,13 @@ def _in_child(prepare: Prepare, environment: Mapping[str, str], parent: int) -> 
     die_with_parent(signal.SIGKILL, parent)
     os.environ.update(environment)
     prepare(environment)
+
+
+async def _answered(address: Address) -> None:
+    while True:
+        if await answers(address):
+            return
+        await asyncio.sleep(0.02)
 
 
 async def _together(*steps: Coroutine[None, None, None]) -> None:
