@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import msgspec
+from click import ClickException
 from msgspec import Meta, Struct, ValidationError
 
 __all__ = ("VERSION", "Settings", "SettingsError", "Variable", "load_settings", "variables")
@@ -22,8 +23,11 @@ VERSION = "0.1.0"
 _ORIGIN = re.compile(r"https?://[^/\s*]+")
 
 
-class SettingsError(Exception):
-    """A variable of the environment has a value that can't be used; the message names it and never shows its value."""
+class SettingsError(ClickException):
+    """A variable of the environment has a value that can't be used; the message names it and never shows its value.
+
+    Each command of the command line says it in one line.
+    """
 
 
 class LogLevel(StrEnum):

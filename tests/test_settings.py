@@ -1,6 +1,9 @@
 """The settings, read from the environment."""
 
 import contextlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +99,13 @@ def test_every_variable_is_described_once() -> None:
     found = list(variables())
     assert len({variable.name for variable in found}) == len(found)
     assert all(variable.description.endswith(".") for variable in found)
+
+
+def test_a_command_says_in_a_line_which_variable_is_bad() -> None:
+    command = [sys.executable, "-m", "litestar", "users", "list"]
+    environment = {**os.environ, "LOG_LEVEL": "LOUD"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "LOG_LEVEL" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not result.stdout
