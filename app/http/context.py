@@ -18,6 +18,7 @@ from litestar.enums import ScopeType
 from litestar.middleware.compression import CompressionMiddleware
 from litestar.status_codes import HTTP_429_TOO_MANY_REQUESTS
 from litestar.types import ASGIApp, HTTPResponseBodyEvent, HTTPScope, Message, Receive, Scope, Send
+from litestar.utils.path import normalize_path
 
 from app.errors import Forbidden, IronTrackError, Unavailable
 from app.http.answers import ANSWER, KEEPABLE, EncodedAnswer
@@ -213,7 +214,8 @@ class RequestContext:
         scope["user"] = None
         exchange = Exchange(self, scope, send)
         method: str = scope["method"]
-        path = scope["path"]
+        # As the router will read it: else a further slash would lead past what is decided here by the path.
+        path = scope["path"] = normalize_path(scope["path"])
         exchange.extra += self._always
         exchange.extra.append((b"x-request-id", identity.encode()))
         if path not in _PAGES:

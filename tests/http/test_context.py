@@ -12,7 +12,7 @@ from tests.actors import PASSWORD, Actor
 from tests.answers import problem
 from tests.conftest import MakeApp
 from tests.factories import email
-from tests.service import Service
+from tests.service import ORIGIN, Service
 
 ME = "/api/v1/access/me"
 SESSIONS = "/api/v1/training-sessions"
@@ -149,6 +149,18 @@ class TestOrigins:
         body = {"email": athlete.email, "password": PASSWORD}
         answer = await client.post(f"/api/v1/access/{path}", json=body, headers={"Origin": "https://evil.example"})
         problem(answer, 403)
+        assert not client.cookies
+
+    @pytest.mark.parametrize(
+        "path",
+        ["//api/v1/access/signin", "/api/v1/access/signin/", "/api//v1/access/signin", "/api/v1/access/%73ignin"],
+    )
+    async def test_no_way_of_writing_a_path_leads_past_this(
+        self, client: httpx.AsyncClient, athlete: Actor, path: str
+    ) -> None:
+        body = {"email": athlete.email, "password": PASSWORD}
+        answer = await client.post(f"{ORIGIN}{path}", json=body, headers={"Origin": "https://evil.example"})
+        assert answer.status_code == 403
         assert not client.cookies
 
     async def test_a_refresh_needs_one_of_ours(self, athlete: Actor) -> None:

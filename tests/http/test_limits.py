@@ -149,6 +149,13 @@ class TestAddresses:
         assert all(answer.headers["x-ratelimit-limit"] == "5" for answer in answers)
 
 
+async def test_no_way_of_writing_a_path_leads_past_the_limit(make_app: MakeApp) -> None:
+    client = (await make_app(RATE_LIMIT_SIGN_IN="5")).client(address="203.0.113.3")
+    paths = ("/api/v1/access/signin", "/api/v1/access/signin/", "/api/v1//access/signin")
+    answers = [await client.post(path, json={"email": email(), "password": PASSWORD}) for path in paths * 4]
+    assert len([answer for answer in answers if answer.status_code == 429]) >= 2
+
+
 async def test_without_valkey_requests_are_let_through(make_app: MakeApp, athlete: Actor) -> None:
     service = await make_app(RATE_LIMIT_READS="2", VALKEY_URL="unix:///nonexistent/valkey.sock")
     client = service.client(cookies=athlete.client.cookies)
