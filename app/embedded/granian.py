@@ -9,6 +9,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from argparse import ArgumentParser
 from collections import deque
@@ -70,6 +71,8 @@ def main() -> None:
 
     # Loading makes a lot of objects and no garbage: a tenth of the time until we serve went into looking for some.
     gc.disable()
+    # A template engine that Alembic brings loads Pygments where it can, for error pages that nobody sees: 5 MB.
+    sys.modules["pygments"] = None  # type: ignore[assignment]
     from app.asgi import app  # noqa: PLC0415
 
     def load() -> Any:
