@@ -96,13 +96,13 @@ def litestar(*arguments: str) -> subprocess.CompletedProcess[str]:
 class Up:
     """A running `litestar up`."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, **variables: str) -> None:
         self.data = data
         self.output = data.with_suffix(".txt")
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
                 [LITESTAR, "up", "--data", str(data), *(options or ("--port", "0"))],
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | variables,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -111,9 +111,9 @@ class Up:
 
     @classmethod
     @contextmanager
-    def running(cls, data: Path, *options: str) -> Iterator[Self]:
+    def running(cls, data: Path, *options: str, **variables: str) -> Iterator[Self]:
         """One that answers; ended at the end, whatever is left of it."""
-        up = cls(data, *options)
+        up = cls(data, *options, **variables)
         try:
             up.wait_until_ready()
             yield up
