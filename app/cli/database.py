@@ -1,7 +1,5 @@
 """`litestar database …`: Advanced Alchemy's commands, on the service's own PostgreSQL."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -9,7 +7,7 @@ from advanced_alchemy.cli import add_migration_commands
 from advanced_alchemy.extensions.litestar import SQLAlchemyInitPlugin
 from litestar.cli._utils import LitestarGroup
 
-from app.cli.running import running
+from app.cli.running import data_option, running
 
 __all__ = ("database_group",)
 
@@ -21,8 +19,7 @@ class DatabaseGroup(LitestarGroup):
         """Run the command on the database of the data folder, or the one that DATABASE_URL names."""
         if ctx.obj is None or {"--help", "-h"} & {*ctx.args, *ctx.protected_args}:
             return super().invoke(ctx)
-        data = Path(os.environ.get("IRONTRACK_DATA", ".irontrack"))
-        with running(data, "litestar database") as settings:
+        with running(ctx.params["data"], "litestar database") as settings:
             environment = ctx.obj
             configs = environment.app.plugins.get(SQLAlchemyInitPlugin).config
             for config in configs:
@@ -32,4 +29,5 @@ class DatabaseGroup(LitestarGroup):
 
 
 database_group = DatabaseGroup(name="database", help="Manage the schema: upgrade, downgrade, check, make-migrations, …")
+data_option(database_group)
 add_migration_commands(database_group)
