@@ -2,8 +2,8 @@
 
 Accounts sign out, change their password, are deactivated or demoted while their credentials are in use on both workers.
 Every request that is sent after the answer has to be refused by both: under load, after a minute of silence, while
-Valkey is restarted, killed and frozen, and afterwards. Then refresh tokens: used on both workers at the same instant, and
-once more when the period of grace is over.
+Valkey is restarted, killed and frozen, and afterwards. Then refresh tokens: used on both workers at the same instant,
+and once more when the period of grace is over.
 """
 
 import signal

@@ -43,7 +43,7 @@ def test_a_thousand_trials_under_load(trials: Trials) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_while_valkey_is_restarted_and_afterwards(trials: Trials, workers: TwoWorkers, how: signal.Signals) -> None:
-    before, meanwhile, afterwards = trials.victims(2), trials.victims(2), trials.victims(4)
+    before, meanwhile, afterwards = trials.victims(1), trials.victims(1), trials.victims(2)
     assert_all_refused(trials.run(before))
     trials.warm([*meanwhile, *afterwards])
     with trials.crowd():
@@ -54,7 +54,7 @@ def test_while_valkey_is_restarted_and_afterwards(trials: Trials, workers: TwoWo
 
 
 def test_while_valkey_is_frozen_and_afterwards(trials: Trials, workers: TwoWorkers) -> None:
-    before, meanwhile, afterwards = trials.victims(2), trials.victims(2), trials.victims(4)
+    before, meanwhile, afterwards = trials.victims(1), trials.victims(1), trials.victims(2)
     assert_all_refused(trials.run(before))
     trials.warm([*meanwhile, *afterwards])
     with trials.crowd():

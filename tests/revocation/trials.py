@@ -22,9 +22,10 @@ from valkey import Valkey
 
 from app.db.base import uuid7
 from app.security.authenticator import NewAPIToken, new_api_token
+from tests.accounts.bodies import api_token
 from tests.actors import PASSWORD
 from tests.factories import email
-from tests.revocation.workers import Call, Line, TwoWorkers
+from tests.revocation.workers import Answer, Call, Line, TwoWorkers
 
 ACCESS, REFRESH = "access_token", "refresh_token"
 _RUNNERS = 4
@@ -128,14 +129,34 @@ class Victim(Struct, frozen=True):
     """Somebody whose credentials are about to end.
 
     Attributes:
-        known: whether the workers get to know the credentials before; else they ask the database while it changes.
-        worker: that is told to end them.
+        turn: of its kind; victims of different turns meet different circumstances.
     """
 
     kind: Kind
     account: Account
-    known: bool
-    worker: int
+    turn: int
+
+    @property
+    def known(self) -> bool:
+        """Whether the workers get to know the credentials before; else they ask the database while it changes."""
+        return self.turn % 2 == 0
+
+    @property
+    def worker(self) -> int:
+        """The worker that is told to end them."""
+        return self.turn // 2 % 2
+
+    @property
+    def overlapping(self) -> Call | None:
+        """A request for new credentials, which the other worker answers at the same time."""
+        account, part = self.account, self.turn // 4 % 4
+        if part == 0 and self.kind is not Kind.DEMOTION:
+            return refresh_with(account.refresh)
+        if part == 1 and self.kind in {Kind.PASSWORD, Kind.DEACTIVATION}:
+            return sign_in(account.email)
+        if part == 2 and self.kind in {Kind.PASSWORD, Kind.DEACTIVATION}:
+            return Call.of("POST", "/access/tokens", cookies={ACCESS: account.access}, json=api_token())
+        return None
 
     @property
     def probes(self) -> list[Probe]:
@@ -202,7 +223,7 @@ class Trials:
         found: list[list[Victim]] = []
         for kind in kinds:
             accounts = self._accounts(each, superuser=kind is Kind.DEMOTION, with_tokens=kind is not Kind.LOGOUT)
-            found.append([Victim(kind, account, turn % 2 == 0, turn // 2 % 2) for turn, account in enumerate(accounts)])
+            found.append([Victim(kind, account, turn) for turn, account in enumerate(accounts)])
         return [victim for turn in zip(*found, strict=True) for victim in turn]
 
     def run(self, victims: Sequence[Victim], runners: int = _RUNNERS) -> Tally:
@@ -284,18 +305,25 @@ class Trials:
 
     def _run(self, victims: Sequence[Victim]) -> Tally:
         tally = Tally(trials=len(victims))
-        with self._workers.lines(2) as lines:
-            main, busy = zip(*lines, strict=True)
+        with self._workers.lines(3) as lines:
+            main, busy, overlapping = zip(*lines, strict=True)
             for victim in victims:
                 if victim.known:
                     _make_known(victim, main)
-                self._trial(victim, main[victim.worker], busy)
+                late = self._trial(victim, main[victim.worker], busy, overlapping[1 - victim.worker])
                 _try_dead(victim, main, tally)
+                _try_late(victim, late, main, tally)
         return tally
 
-    def _trial(self, victim: Victim, line: Line, busy: Sequence[Line]) -> None:
-        """The credentials are in use, on the one worker and on the other by turns, until the answer is there."""
+    def _trial(self, victim: Victim, line: Line, busy: Sequence[Line], overlapping: Line) -> list[Call]:
+        """The credentials are in use, on the one worker and on the other by turns, until the answer is there.
+
+        Returns:
+            requests with new ones, if such were given out meanwhile.
+        """
         call, status = victim.end(self.root)
+        if victim.overlapping:
+            overlapping.send(victim.overlapping)
         line.send(call)
         for probe, other in cycle(product(filter(_can_be_used, victim.probes), busy)):
             other.send(probe.call)
@@ -306,6 +334,11 @@ class Trials:
         answer = line.receive()
         _assert_either(other, probe)
         assert answer.status == status, f"{call}: {answer}"
+        if not victim.overlapping:
+            return []
+        late = overlapping.receive()
+        assert late.status in {201, 204, 401, 503}, f"{victim.overlapping}: {late}"
+        return _calls_with(late)
 
     def _warm(self, victims: Sequence[Victim]) -> Tally:
         with self._workers.lines() as ((first,), (second,)):
@@ -379,12 +412,17 @@ def refresh_with(token: str) -> Call:
     return Call.of("POST", "/access/refresh-jwt", cookies={REFRESH: token})
 
 
+def sign_in(address: str) -> Call:
+    """Opens a session."""
+    return Call.of("POST", "/access/signin", json={"email": address, "password": PASSWORD})
+
+
 def _shares(things: Sequence[T], runners: int) -> list[list[T]]:
     return [share for start in range(runners) if (share := list(islice(things, start, None, runners)))]
 
 
 def _signed_in(line: Line, user_id: UUID, address: str, token: str) -> Account:
-    cookies = line.get(Call.of("POST", "/access/signin", json={"email": address, "password": PASSWORD}), 204).cookies
+    cookies = line.get(sign_in(address), 204).cookies
     return Account(user_id, address, cookies[ACCESS], cookies[REFRESH], token)
 
 
@@ -404,6 +442,21 @@ def _try_dead(victim: Victim, lines: Sequence[Line], tally: Tally) -> None:
             line.send(probe.call)
         for line in lines:
             tally.expect(line.receive().status, probe.dead, f"after {victim.kind}, {probe.call}")
+
+
+def _calls_with(answer: Answer) -> list[Call]:
+    """Requests with the credentials that an answer gave out."""
+    if answer.status == 201:
+        return [Call.of("GET", "/access/me", bearer=msgspec.json.decode(answer.body)["token"])]
+    if answer.status == 204:
+        access = {ACCESS: answer.cookies[ACCESS]}
+        return [Call.of("GET", "/access/me", cookies=access), refresh_with(answer.cookies[REFRESH])]
+    return []
+
+
+def _try_late(victim: Victim, calls: Sequence[Call], lines: Sequence[Line], tally: Tally) -> None:
+    for call, line in product(calls, lines):
+        tally.expect(line.ask(call).status, 401, f"after {victim.kind}, given out meanwhile, {call}")
 
 
 def _assert_either(line: Line, probe: Probe) -> None:
