@@ -28,6 +28,7 @@ __all__ = (
     "Scalar",
     "Seconds",
     "decode_hook",
+    "shortest",
     "text_of",
 )
 
@@ -62,6 +63,11 @@ class FieldError(ValueError):
         super().__init__(message)
         self.kind = kind
         self.message = message
+
+
+def shortest(value: float | None) -> Number | None:
+    """A decimal of the database as it goes out."""
+    return int(value) if value is not None and value.is_integer() else value
 
 
 class Scalar:

@@ -96,6 +96,17 @@ class TestAdd:
         assert [item["orderIndex"] for item in sets] == list(range(1, len(sets) + 1))
         assert [sets[item["orderIndex"] - 1] for item in answer.json()] == answer.json()
 
+    @pytest.mark.parametrize(("sent", "text"), [(80, "80"), (0, "0"), (80.5, "80.5"), (99999, "99999")])
+    async def test_whole_numbers_are_short_in_every_answer(self, athlete: Actor, sent: float, text: str) -> None:
+        session = await start(athlete)
+        exercise = await add_exercise(athlete, session)
+        sets = sets_path(session, exercise)
+        added = await athlete.client.post(sets, json={"weight": sent})
+        changed = await athlete.client.patch(f"{sets}/{added.json()['id']}", json={"weight": sent})
+        listed = await athlete.client.post(sets, json=[{"weight": sent}])
+        for answer in (added, changed, listed):
+            assert f'"weight":{text},' in answer.text
+
     @pytest.mark.parametrize(
         ("sent", "stored"),
         [(0, 0), (80.5, 80.5), (80.125, 80.12), (80.135, 80.14), (99999.994, 99999.99), (1e-9, 0), (60, 60)],

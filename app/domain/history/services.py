@@ -40,6 +40,7 @@ from app.domain.history.models import TrainingSession as SessionRow
 from app.domain.history.models import TrainingSessionExercise as ExerciseRow
 from app.domain.system.models import TombstoneKind
 from app.errors import BrokenField, Conflict, Gone, NotFound, RuleBroken
+from app.http.fields import shortest
 from app.security.principal import Principal
 
 __all__ = ("SessionExerciseService", "SessionReader", "SessionService", "SessionSetService", "StartedSession")
@@ -548,7 +549,7 @@ class SessionSetService:
             # Full, or removed while its session's lock was waited for.
             await _read_exercise(connection, child_id, session_id)
             raise RuleBroken.of("body", f"An exercise has at most {MAX_CHILDREN} sets.", "length")
-        added = sorted((SessionSet(*row) for row in rows), key=lambda item: item.order_index)
+        added = sorted((_set_of(row) for row in rows), key=lambda item: item.order_index)
         # One statement wrote sets, so the triggers raised the version once.
         version += 1
         if any(item.position for item in by_path.values()):
@@ -589,7 +590,7 @@ class SessionSetService:
         )
         if row is None:
             raise NotFound
-        return Versioned(SessionSet(*row), version + 1)
+        return Versioned(_set_of(row), version + 1)
 
     async def remove(
         self, session_id: UUID, child_id: int, set_id: int, principal: Principal, precondition: Precondition
@@ -661,6 +662,11 @@ async def _reference(connection: "Connection", exercise_id: UUID, principal: Pri
 def _as_rows(sets: Iterable[NewSet]) -> str:
     """Sets as JSON, decimals as texts."""
     return msgspec.json.encode([msgspec.structs.asdict(item) for item in sets], enc_hook=str).decode()
+
+
+def _set_of(row: Record) -> SessionSet:
+    set_id, order_index, weight, reps_completed, time_seconds, distance_km = row
+    return SessionSet(set_id, order_index, shortest(weight), reps_completed, time_seconds, shortest(distance_km))
 
 
 def _wrong_metrics(mode: ExerciseMode, data: NewSet | SetChange, path: str) -> list[BrokenField]:
