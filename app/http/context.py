@@ -54,9 +54,11 @@ _WANTED = frozenset(
     }
 )
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_REFUSED_CODING = re.compile(rb";\s*q=0(?:\.0*)?\s*(?:,|$)")
 _ACCESS_VALUE = re.compile(rb"(?:^|;) *access_token=([^;]+)")
-_PRIVATE = ((b"cache-control", b"private, no-cache"), (b"vary", b"Cookie, Authorization"))
-_SECRET = ((b"cache-control", b"no-store"), (b"vary", b"Cookie, Authorization"))
+_VARY = (b"vary", b"Cookie, Authorization, Accept-Encoding")
+_PRIVATE = ((b"cache-control", b"private, no-cache"), _VARY)
+_SECRET = ((b"cache-control", b"no-store"), _VARY)
 _SECURITY: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -221,15 +223,7 @@ class RequestContext:
         if path not in _PAGES:
             exchange.extra.append(_CONTENT_POLICY)
         try:
-            if path not in _FREE_PATHS:
-                await self._admit(scope, headers, address, exchange)
-            if method == "HEAD":
-                exchange.answer_head_as_get()
-            if kept := self._kept.find(scope, headers):
-                await kept(scope, receive, exchange.send)
-                return
-            await self._run(scope, receive, exchange, self._compressing if b"accept-encoding" in headers else self._app)
-            self._kept.keep(scope)
+            await self._run(scope, receive, exchange, headers, address)
         except IronTrackError as error:
             if exchange.started:
                 raise
@@ -250,11 +244,23 @@ class RequestContext:
                 )
             )
 
-    async def _run(self, scope: Scope, receive: Receive, exchange: Exchange, app: ASGIApp) -> None:
+    async def _run(
+        self, scope: HTTPScope, receive: Receive, exchange: Exchange, headers: dict[bytes, bytes], address: str
+    ) -> None:
+        """Admit the request and let the app answer it, within one time limit: telling who asks may take long too."""
         deadlines = self._parts.deadlines
         limit = deadlines.begin()
         try:
+            if scope["path"] not in _FREE_PATHS:
+                await self._admit(scope, headers, address, exchange)
+            if scope["method"] == "HEAD":
+                exchange.answer_head_as_get()
+            if kept := self._kept.find(scope, headers):
+                await kept(scope, receive, exchange.send)
+                return
+            app = self._compressing if _takes_compressed(headers) else self._app
             await app(scope, receive, exchange.send)
+            self._kept.keep(scope)
         except asyncio.CancelledError:
             if not limit.expired or exchange.started:
                 raise
@@ -344,6 +350,12 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
     if sent is not None and _SANE_ID.fullmatch(sent):
         return sent.decode("ascii")
     return f"{getrandbits(128):032x}"
+
+
+def _takes_compressed(headers: dict[bytes, bytes]) -> bool:
+    """Whether a compressed answer may be sent: not where a coding is refused, since the middleware reads no weights."""
+    accepted = headers.get(b"accept-encoding")
+    return accepted is not None and not _REFUSED_CODING.search(accepted)
 
 
 def _token(headers: dict[bytes, bytes]) -> str | None:

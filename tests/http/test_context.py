@@ -75,6 +75,19 @@ class TestHeaders:
 
 
 class TestCompression:
+    @pytest.mark.parametrize("accepted", ["gzip;q=0", "br;q=0, gzip ; q=0.0", "gzip; q=0.000, identity"])
+    async def test_a_coding_that_is_refused_is_not_sent(self, athlete: Actor, accepted: str) -> None:
+        answer = await athlete.client.get("/api/v1/exercises?pageSize=50", headers={"Accept-Encoding": accepted})
+        assert "content-encoding" not in answer.headers
+
+    async def test_a_weight_alone_refuses_nothing(self, athlete: Actor) -> None:
+        answer = await athlete.client.get("/api/v1/exercises?pageSize=50", headers={"Accept-Encoding": "gzip;q=0.5"})
+        assert answer.headers["content-encoding"] == "gzip"
+
+    async def test_a_plain_answer_says_that_there_are_others(self, athlete: Actor) -> None:
+        answer = await athlete.client.get("/api/v1/exercises?pageSize=50", headers={"Accept-Encoding": "identity"})
+        assert "accept-encoding" in _names(answer.headers["vary"])
+
     @pytest.mark.parametrize("coding", ["gzip", "br"])
     async def test_a_long_answer_is_compressed(self, athlete: Actor, coding: str) -> None:
         plain = await athlete.client.get("/api/v1/exercises?pageSize=50", headers={"Accept-Encoding": "identity"})
@@ -202,9 +215,9 @@ class TestTimeLimit:
     async def test_a_handler_over_it_is_503_and_nothing_is_stored(
         self, make_app: MakeApp, athlete: Actor, connection: "asyncpg.Connection[asyncpg.Record]"
     ) -> None:
-        service = await make_app(REQUEST_TIMEOUT="0.3")
+        service = await make_app(REQUEST_TIMEOUT="1")
         client = service.client(cookies=athlete.client.cookies)
-        made = (await client.post(SESSIONS, json={"notes": "before"})).json()
+        made = (await athlete.client.post(SESSIONS, json={"notes": "before"})).json()
         async with connection.transaction():
             await connection.execute("SELECT FROM training_sessions FOR UPDATE")
             answer = await client.patch(f"{SESSIONS}/{made['id']}", json={"notes": "after"})
@@ -219,15 +232,28 @@ class TestTimeLimit:
     async def test_the_pool_survives_many_of_them(
         self, make_app: MakeApp, athlete: Actor, connection: "asyncpg.Connection[asyncpg.Record]"
     ) -> None:
-        service = await make_app(REQUEST_TIMEOUT="0.3")
+        service = await make_app(REQUEST_TIMEOUT="1")
         client = service.client(cookies=athlete.client.cookies)
-        made = (await client.post(SESSIONS, json={})).json()
+        made = (await athlete.client.post(SESSIONS, json={})).json()
         path = f"{SESSIONS}/{made['id']}"
         async with connection.transaction():
             await connection.execute("SELECT FROM training_sessions FOR UPDATE")
             answers = await asyncio.gather(*(client.patch(path, json={"notes": str(n)}) for n in range(12)))
             assert {answer.status_code for answer in answers} == {503}
-        assert (await client.get(path)).json()["notes"] is None
+        assert (await athlete.client.get(path)).json()["notes"] is None
+
+    async def test_also_telling_who_asks_is_limited(
+        self, make_app: MakeApp, athlete: Actor, connection: "asyncpg.Connection[asyncpg.Record]"
+    ) -> None:
+        service = await make_app(REQUEST_TIMEOUT="0.3")
+        client = service.client(cookies=athlete.client.cookies)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE user_account IN ACCESS EXCLUSIVE MODE")
+            answers = await asyncio.wait_for(asyncio.gather(*(client.get(ME) for _ in range(3))), 10)
+            for answer in answers:
+                problem(answer, 503)
+                assert int(answer.headers["retry-after"]) > 0
+        assert (await client.get(ME)).status_code == 200
 
 
 class TestAddress:
