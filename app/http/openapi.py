@@ -13,8 +13,10 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, Schema, SecurityScheme
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.static_files import create_static_files_router
+from litestar.status_codes import HTTP_404_NOT_FOUND
 from litestar.typing import FieldDefinition
 
+from app.errors import NotFound
 from app.http.admission import PUBLIC
 from app.http.fields import Scalar
 from app.http.problems import PROBLEM_TYPE
@@ -67,11 +69,24 @@ def openapi_config(settings: Settings) -> OpenAPIConfig:
         ),
         security=[{"cookie": []}, {"bearer": []}],
         openapi_router=Router(
-            DOCUMENT, route_handlers=[], include_in_schema=False, dto=None, return_dto=None, opt=PUBLIC
+            DOCUMENT,
+            route_handlers=[],
+            include_in_schema=False,
+            dto=None,
+            return_dto=None,
+            opt=PUBLIC,
+            after_request=_no_page_of_its_own,
         ),
         render_plugins=[DocumentPlugin(path=["/", "/openapi.json"], media_type=MediaType.JSON)],
         use_handler_docstrings=True,
     )
+
+
+async def _no_page_of_its_own(answer: Response[Any]) -> Response[Any]:
+    """Litestar answers unknown paths below the description by a page; here they are what they are elsewhere."""
+    if answer.status_code == HTTP_404_NOT_FOUND:
+        raise NotFound
+    return answer
 
 
 class ScalarSchemaPlugin(OpenAPISchemaPlugin):

@@ -1,5 +1,6 @@
 import base64
 import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -106,7 +107,7 @@ class TestList:
         for statement, values in (first, (athlete.id, 21)), (next_one, (athlete.id, deep, uuid7(), 21)):
             plan = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *values)
             assert "idx_ts_user_start" in plan
-            assert "Rows Removed by Filter" not in plan
+            assert set(re.findall(r'"Rows Removed by Filter": (\d+)', plan)) <= {"0"}
             costs.append(json.loads(plan)[0]["Plan"]["Shared Hit Blocks"])
         assert costs[1] <= 1.5 * costs[0]
 

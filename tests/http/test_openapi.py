@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.answers import problem
+
 DOCUMENT = "/api/v1/openapi.json"
 
 
@@ -104,3 +106,8 @@ def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
             found = found[part.replace("~1", "/").replace("~0", "~")]
         node = found
     return node
+
+
+async def test_below_the_document_there_is_nothing(client: httpx.AsyncClient) -> None:
+    for path in ("/api/v1/openapi.json/x", "/api/v1/openapi.json/x.json"):
+        problem(await client.get(path), 404)
