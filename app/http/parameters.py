@@ -16,6 +16,7 @@ from litestar.routes import HTTPRoute
 from app.db.paging import MAX_OFFSET_ROWS, PageRequest
 from app.errors import BrokenField, RuleBroken
 from app.http.dto import classify
+from app.http.fields import FieldError, decode_hook
 
 __all__ = ("broken_parameters", "provide_page", "refuse_unknown_parameters")
 
@@ -70,14 +71,17 @@ def _broken(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> Iterat
             yield BrokenField("type", name, "Expected a whole number.")
         else:
             try:
-                msgspec.convert(texts if _is_list(kinds[name]) else texts[-1], kinds[name], strict=False)
+                value = texts if _is_list(kinds[name]) else texts[-1]
+                msgspec.convert(value, kinds[name], strict=False, dec_hook=decode_hook)
             except msgspec.ValidationError as error:
-                yield BrokenField(*_named(name, str(error)))
+                yield _named(name, error)
 
 
-def _named(name: str, reason: str) -> tuple[Any, str, str]:
-    kind, sentence = classify(reason)
-    return kind, name, sentence
+def _named(name: str, error: msgspec.ValidationError) -> BrokenField:
+    if isinstance(error.__cause__, FieldError):
+        return BrokenField(error.__cause__.kind, name, error.__cause__.message)
+    kind, sentence = classify(str(error))
+    return BrokenField(kind, name, sentence)
 
 
 @cache

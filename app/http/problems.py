@@ -32,6 +32,7 @@ from app.errors import (
     Unavailable,
     UnknownMediaType,
 )
+from app.http.admission import allowed_methods
 from app.http.answers import Answer
 from app.http.dto import classify
 from app.http.parameters import broken_parameters
@@ -126,7 +127,7 @@ def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Respo
     if known is not None:
         return _answer(problem_for(known, path, request_id), headers_for(known))
     if isinstance(error, HTTPException) and error.status_code < 500:
-        return _answer(_http_problem(error, path, request_id), dict(error.headers or {}))
+        return _answer(_http_problem(error, path, request_id), _http_headers(error))
     _log.error("unhandled", request_id=request_id, method=request.method, path=path, exc_info=error)
     return _answer(
         Problem(
@@ -184,6 +185,13 @@ def _http_problem(error: HTTPException, path: str, request_id: str) -> Problem:
     }
     detail = sentences.get(type(error), error.detail if isinstance(error, ClientException) else phrase)
     return Problem(title=phrase, status=error.status_code, detail=detail, instance=path, request_id=request_id)
+
+
+def _http_headers(error: HTTPException) -> dict[str, str]:
+    headers = {name.title(): value for name, value in (error.headers or {}).items()}
+    if "Allow" in headers:
+        headers["Allow"] = allowed_methods(headers["Allow"].split(", "))
+    return headers
 
 
 def _answer(problem: Problem, headers: dict[str, str]) -> Response[bytes]:

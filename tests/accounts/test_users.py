@@ -145,6 +145,15 @@ async def test_bad_filters_are_named(superuser: Actor, query: str, field: str) -
     assert [entry["field"] for entry in answer.json()["details"]] == [field]
 
 
+async def test_a_bad_instant_is_explained(superuser: Actor) -> None:
+    answer = await superuser.client.get(f"{USERS}?createdBefore=2026-01-02T00:00:00&createdAfter=1900-01-01T00:00:00Z")
+    assert [(entry["field"], entry["type"]) for entry in answer.json()["details"]] == [
+        ("createdBefore", "pattern"),
+        ("createdAfter", "range"),
+    ]
+    assert "offset" in answer.json()["details"][0]["message"]
+
+
 async def test_no_answer_has_a_password(superuser: Actor, athlete: Actor) -> None:
     for url in (USERS, f"{USERS}/{athlete.id}"):
         text = (await superuser.client.get(url)).text

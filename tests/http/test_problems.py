@@ -1,7 +1,7 @@
 """Every error of every layer is a problem document."""
 
 from collections.abc import AsyncIterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -53,6 +53,22 @@ class TestMethods:
         answer = await client.options(EXERCISES)
         assert answer.status_code == 204
         assert "GET" in answer.headers["allow"]
+
+    @pytest.mark.parametrize(
+        ("path", "methods"),
+        [
+            ("/api/v1/access/me", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+            ("/api/v1/access/logout", "OPTIONS, POST"),
+            ("/api/v1/training-sessions", "GET, HEAD, OPTIONS, POST"),
+            (f"/api/v1/training-sessions/{UUID(int=1)}", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+            (f"/api/v1/training-sessions/{UUID(int=1)}/exercises/1", "DELETE, OPTIONS, PATCH"),
+            ("/api/v1/catalogs/equipment/1", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+            ("/ping", "GET, HEAD, OPTIONS"),
+        ],
+    )
+    async def test_both_name_every_method_of_the_path(self, client: httpx.AsyncClient, path: str, methods: str) -> None:
+        assert (await client.options(path)).headers.get_list("allow") == [methods]
+        assert (await client.request("TRACE", path)).headers.get_list("allow") == [methods]
 
     @pytest.mark.parametrize("path", ["/ping", "/health", "/api/v1/access/me", EXERCISES])
     async def test_head_is_get_without_the_body(self, athlete: Actor, path: str) -> None:

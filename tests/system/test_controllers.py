@@ -100,7 +100,9 @@ class TestMetrics:
     async def test_counts_requests_by_route(self, athlete: Actor, prefix: str) -> None:
         await athlete.client.get("/api/v1/exercises")
         writer.flush()
-        text = (await athlete.client.get(f"{prefix}/metrics")).text
+        answer = await athlete.client.get(f"{prefix}/metrics")
+        assert answer.headers["content-type"].count("charset") == 1
+        text = answer.text
         assert re.search(r'irontrack_requests_total\{method="GET",route="/api/v1/exercises",status="200"\} \d', text)
         assert "irontrack_request_seconds_bucket" in text
 

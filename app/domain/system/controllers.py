@@ -10,6 +10,7 @@ from app.domain.system.dto import Health
 from app.domain.system.services import HealthService
 from app.errors import NotFound
 from app.http.admission import PUBLIC
+from app.http.answers import Answer
 from app.http.dto import StrictDTO
 from app.http.metrics import CONTENT_TYPE, exposition
 from app.security.keys import PublicJWKS
@@ -53,7 +54,8 @@ class SystemController(Controller):
         """The counters of all workers, for loopback and METRICS_ALLOW only."""
         if not _may_read_metrics(request, settings):
             raise NotFound
-        return Response(exposition(settings.log.metrics_folder), media_type=CONTENT_TYPE)
+        # Not the general Response, which names the charset once more.
+        return Answer(exposition(settings.log.metrics_folder), media_type=CONTENT_TYPE)
 
 
 class KeysController(Controller):
