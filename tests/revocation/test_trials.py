@@ -67,7 +67,7 @@ def test_while_valkey_is_frozen_and_afterwards(trials: Trials, workers: TwoWorke
 
 def test_a_refresh_token_used_on_both_workers_at_the_same_instant_and_once_more_later(trials: Trials) -> None:
     with trials.crowd():
-        races = trials.races(50)
+        races = trials.races(20)
     trials.move_back(races)
     assert_all_refused(trials.use_again(races))
     assert_all_refused(trials.use_dead(races))
