@@ -1,6 +1,7 @@
 """The description of the API, and pages to read it that need no internet."""
 
 import re
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,23 +9,28 @@ from typing import Any
 import msgspec
 from litestar import Controller, Litestar, MediaType, Request, Response, Router, get
 from litestar._openapi.schema_generation import SchemaCreator
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, Schema, SecurityScheme
 from litestar.plugins import OpenAPISchemaPlugin
+from litestar.routes import HTTPRoute
 from litestar.static_files import create_static_files_router
 from litestar.status_codes import HTTP_404_NOT_FOUND
 from litestar.typing import FieldDefinition
 
 from app.errors import NotFound
 from app.http.admission import PUBLIC
+from app.http.dto import Input
 from app.http.fields import Scalar
+from app.http.parameters import parameter_kinds
 from app.http.problems import PROBLEM_TYPE
 from app.settings import VERSION, Settings
 
 __all__ = ("DocumentsController", "ScalarSchemaPlugin", "assets_router", "openapi_config")
 
 DOCUMENT = "/api/v1/openapi.json"
+_REFERENCE = "#/components/schemas/{name}"
 
 _PUBLIC = re.compile(
     r"^(/api/v1)?/(ping|health.*|metrics|\.well-known/.*)$|^/api/v1/access/(signup|signin|refresh-jwt|logout)$"
@@ -160,6 +166,8 @@ def description(app: Litestar) -> bytes:
     if kept is None:
         tree = app.openapi_schema.to_schema()
         _add_problems(tree)
+        _describe_bodies(tree)
+        _describe_handlers(tree, app)
         kept = app.state["openapi_document"] = msgspec.json.encode(tree)
     return kept
 
@@ -182,9 +190,73 @@ def _add_problems(tree: dict[str, Any]) -> None:
             if public:
                 operation["security"] = []
             responses = operation.setdefault("responses", {})
-            responses.pop("400", None)
+            if PROBLEM_TYPE not in responses.get("400", {}).get("content", {}):
+                # Litestar's own, which is not how we tell of it.
+                responses.pop("400", None)
             for status in _problems_of(path, method, operation, public=public):
                 responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+
+
+def _describe_bodies(tree: dict[str, Any]) -> None:
+    """Describe what is sent as msgspec reads it: with all bounds, and without fields that are not named."""
+    schemas = tree["components"]["schemas"]
+    kinds = {kind.__name__: kind for kind in _subclasses(Input) if kind.__module__.startswith("app.")}
+    _, described = msgspec.json.schema_components(kinds.values(), schema_hook=_scalar_schema, ref_template=_REFERENCE)
+    for name, schema in described.items():
+        if "description" in schema:
+            schema["description"] = " ".join(schema["description"].partition("\n\n")[0].split())
+        for ignored in sorted(kinds[name].read_only) if name in kinds else ():
+            schema["properties"].setdefault(ignored, {"readOnly": True, "description": "Accepted and ignored."})
+        if name in schemas:
+            schemas[name] = schema
+
+
+def _describe_handlers(tree: dict[str, Any], app: Litestar) -> None:
+    """Add what only handlers know: bounds of query parameters, headers that are heeded, bodies that may be absent."""
+    for route in app.routes:
+        for method, (handler, _) in route.route_handler_map.items() if isinstance(route, HTTPRoute) else ():
+            operation = tree["paths"].get(route.path_format, {}).get(method.lower())
+            if operation is None:
+                continue
+            kinds = parameter_kinds(app)[handler]
+            for parameter in operation.get("parameters", []):
+                if parameter["in"] == "query":
+                    parameter["schema"] |= _query_schema(kinds[parameter["name"]])
+            operation.setdefault("parameters", []).extend(_headers_of(handler, method, route.path_format))
+            if (body := handler.parsed_data_field) is not None and body.has_default:
+                operation["requestBody"]["required"] = False
+
+
+def _headers_of(handler: HTTPRouteHandler, method: str, path: str) -> list[dict[str, Any]]:
+    headers = []
+    if "precondition" in handler.parsed_fn_signature.parameters:
+        headers.append(_header("If-Match", "ETags, one of which the stored state must have; else 412."))
+    if method == "POST" and "public" not in handler.opt and "/access/" not in path:
+        headers.append(_header("Idempotency-Key", "The same key and body again: the first answer again, for 24 h."))
+    return headers
+
+
+def _header(name: str, sentence: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": sentence, "schema": {"type": "string"}}
+
+
+def _query_schema(kind: Any) -> dict[str, Any]:
+    (schema,), _ = msgspec.json.schema_components([kind], schema_hook=_scalar_schema, ref_template=_REFERENCE)
+    present = [part for part in schema.pop("anyOf", []) if part != {"type": "null"}]
+    # What Litestar wrote for an optional one: absent is not null.
+    return {"oneOf": present} if present else schema
+
+
+def _scalar_schema(kind: type) -> dict[str, Any]:
+    if issubclass(kind, Scalar):
+        return kind.schema.to_schema()
+    raise NotImplementedError
+
+
+def _subclasses(kind: type[Input]) -> Iterator[type[Input]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 def _problems_of(path: str, method: str, operation: dict[str, Any], *, public: bool) -> list[int]:

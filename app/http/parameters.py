@@ -18,7 +18,7 @@ from app.errors import BrokenField, RuleBroken
 from app.http.dto import classify
 from app.http.fields import FieldError, decode_hook
 
-__all__ = ("broken_parameters", "provide_page", "refuse_unknown_parameters")
+__all__ = ("broken_parameters", "parameter_kinds", "provide_page", "refuse_unknown_parameters")
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 
@@ -29,7 +29,7 @@ def refuse_unknown_parameters(request: Request[Any, Any, Any], query: bytes) -> 
     Raises:
         RuleBroken: naming each of them.
     """
-    kinds = _parameter_kinds(request.app)[request.route_handler]
+    kinds = parameter_kinds(request.app)[request.route_handler]
     values = _values(query)
     if (
         any(name not in kinds for name in values)
@@ -41,7 +41,7 @@ def refuse_unknown_parameters(request: Request[Any, Any, Any], query: bytes) -> 
 
 def broken_parameters(request: Request[Any, Any, Any]) -> list[BrokenField]:
     """Every query parameter of a request that breaks a rule."""
-    kinds = _parameter_kinds(request.app).get(request.route_handler, {})
+    kinds = parameter_kinds(request.app).get(request.route_handler, {})
     return list(_broken(_values(request.scope["query_string"]), kinds))
 
 
@@ -85,7 +85,7 @@ def _named(name: str, error: msgspec.ValidationError) -> BrokenField:
 
 
 @cache
-def _parameter_kinds(app: Litestar) -> dict[HTTPRouteHandler, dict[str, Any]]:
+def parameter_kinds(app: Litestar) -> dict[HTTPRouteHandler, dict[str, Any]]:
     """The query parameters of each handler, those of its dependencies included, with their types."""
     found: dict[HTTPRouteHandler, dict[str, Any]] = {}
     for route in app.routes:

@@ -57,6 +57,50 @@ class TestDocument:
     ) -> None:
         assert statuses <= document["paths"][path][method]["responses"].keys()
 
+    @pytest.mark.parametrize(
+        ("path", "statuses"),
+        [
+            ("/api/v1/exercises/criteria", {"200", "400", "404"}),
+            ("/health", {"200", "503"}),
+            ("/health/ready", {"200", "503"}),
+            ("/metrics", {"200", "404"}),
+        ],
+    )
+    async def test_lists_the_unusual_answers(self, document: dict[str, Any], path: str, statuses: set[str]) -> None:
+        assert statuses <= document["paths"][path]["get"]["responses"].keys()
+
+    async def test_bodies_have_their_bounds(self, document: dict[str, Any]) -> None:
+        schemas = document["components"]["schemas"]
+        reps = schemas["NewSet"]["properties"]["repsCompleted"]["anyOf"][0]
+        assert (reps["minimum"], reps["maximum"]) == (0, 32767)
+        assert schemas["NewCustomExercise"]["properties"]["primaryMuscles"]["minItems"] == 1
+
+    async def test_unknown_fields_are_told_to_be_refused(self, document: dict[str, Any]) -> None:
+        schemas = document["components"]["schemas"]
+        bodies = ("NewSet", "SignUp", "SessionChange", "ProfilePatch", "NewSystemExercise")
+        assert all(schemas[name]["additionalProperties"] is False for name in bodies)
+        assert schemas["ProfilePatch"]["properties"]["roleSlug"]["readOnly"] is True
+
+    async def test_a_whole_number_is_a_decimal_too(self, document: dict[str, Any]) -> None:
+        assert "oneOf" not in document["components"]["schemas"]["SessionSet"]["properties"]["weight"]
+
+    async def test_query_parameters_have_their_bounds(self, document: dict[str, Any]) -> None:
+        parameters = document["paths"]["/api/v1/exercises"]["get"]["parameters"]
+        schemas = {parameter["name"]: parameter["schema"] for parameter in parameters}
+        [muscles] = schemas["primaryMuscles"]["oneOf"]
+        assert (muscles["items"]["minimum"], muscles["items"]["maximum"]) == (1, 32767)
+        assert schemas["pageSize"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
+
+    async def test_tells_which_bodies_may_be_absent(self, document: dict[str, Any]) -> None:
+        optional = {entry["operationId"] for *_, entry in operations(document) if not _needs_its_body(entry)}
+        assert optional == {"completeTrainingSession"}
+
+    async def test_names_the_headers_that_are_heeded(self, document: dict[str, Any]) -> None:
+        session = document["paths"]["/api/v1/training-sessions/{session_id}"]
+        assert "If-Match" in {parameter["name"] for parameter in session["patch"]["parameters"]}
+        start = document["paths"]["/api/v1/training-sessions"]["post"]
+        assert "Idempotency-Key" in {parameter["name"] for parameter in start["parameters"]}
+
     async def test_names_are_camel_case(self, document: dict[str, Any]) -> None:
         names = {name for schema in document["components"]["schemas"].values() for name in schema.get("properties", {})}
         assert {"primaryMuscles", "startTime"} <= names
@@ -97,6 +141,10 @@ class TestPages:
     @pytest.mark.parametrize("path", ["/docs/assets/../../../etc/passwd", "/docs/assets/%2e%2e/%2e%2e/etc/passwd"])
     async def test_serve_their_own_files_only(self, client: httpx.AsyncClient, path: str) -> None:
         assert (await client.get(path)).status_code == 404
+
+
+def _needs_its_body(operation: dict[str, Any]) -> bool:
+    return bool(operation.get("requestBody", {"required": True})["required"])
 
 
 def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from litestar import Controller, Request, delete, get, patch, post
 from litestar.di import NamedDependency, Provide
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -43,6 +44,7 @@ from app.domain.catalogue.services import (
 )
 from app.http.answers import Answer, created, document
 from app.http.dto import StrictDTO
+from app.http.problems import PROBLEM_TYPE, Problem
 from app.security.guards import principal_of
 from app.security.principal import Principal
 from app.settings import Settings
@@ -132,7 +134,17 @@ class ExerciseController(Controller):
         """The system's exercises and mine. Search looks at names and aliases, and forgives typing errors."""
         return await exercise_reader.browse(filters, page, principal)
 
-    @get("/criteria", operation_id="findExercise", summary="An exercise by its name or slug")
+    @get(
+        "/criteria",
+        operation_id="findExercise",
+        summary="An exercise by its name or slug",
+        responses={
+            400: ResponseSpec(
+                Problem, generate_examples=False, description="Not exactly one of the two.", media_type=PROBLEM_TYPE
+            ),
+            404: ResponseSpec(Problem, generate_examples=False, description="There is none.", media_type=PROBLEM_TYPE),
+        },
+    )
     async def find(
         self,
         request: Request[Any, Any, Any],

@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar import Controller, MediaType, Request, Response, get
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 
 from app.domain.system.dto import Health
 from app.domain.system.services import HealthService
@@ -13,6 +14,7 @@ from app.http.admission import PUBLIC
 from app.http.answers import Answer
 from app.http.dto import StrictDTO
 from app.http.metrics import CONTENT_TYPE, exposition
+from app.http.problems import PROBLEM_TYPE, Problem
 from app.security.keys import PublicJWKS
 from app.security.tokens import Tokens
 from app.settings import Settings, networks
@@ -32,7 +34,11 @@ class SystemController(Controller):
         """Answers OK."""
         return "OK"
 
-    @get("/health", summary="Whether PostgreSQL and Valkey are there")
+    @get(
+        "/health",
+        summary="Whether PostgreSQL and Valkey are there",
+        responses={503: ResponseSpec(Health, generate_examples=False, description="One of them is away.")},
+    )
     async def health(self, health: NamedDependency[HealthService]) -> Response[Health]:
         """200 when all is well, else 503; looked up at most once a second."""
         state = await health.look()
@@ -43,13 +49,29 @@ class SystemController(Controller):
         """Answers OK."""
         return "OK"
 
-    @get("/health/ready", media_type=MediaType.TEXT, return_dto=None, summary="Whether requests can be served")
+    @get(
+        "/health/ready",
+        media_type=MediaType.TEXT,
+        return_dto=None,
+        summary="Whether requests can be served",
+        responses={503: ResponseSpec(str, generate_examples=False, description="Not yet.", media_type=MediaType.TEXT)},
+    )
     async def ready(self, health: NamedDependency[HealthService]) -> Response[str]:
         """200 when PostgreSQL answers and has this version's schema, else 503."""
         ready = await health.is_ready()
         return Response("OK" if ready else "not ready", status_code=200 if ready else 503, media_type=MediaType.TEXT)
 
-    @get("/metrics", media_type=MediaType.TEXT, return_dto=None, summary="Counters for Prometheus")
+    @get(
+        "/metrics",
+        media_type=MediaType.TEXT,
+        return_dto=None,
+        summary="Counters for Prometheus",
+        responses={
+            404: ResponseSpec(
+                Problem, generate_examples=False, description="Not for this address.", media_type=PROBLEM_TYPE
+            )
+        },
+    )
     async def metrics(self, request: Request[Any, Any, Any], settings: NamedDependency[Settings]) -> Response[bytes]:
         """The counters of all workers, for loopback and METRICS_ALLOW only."""
         if not _may_read_metrics(request, settings):
