@@ -9,10 +9,9 @@ from argon2 import PasswordHasher
 from msgspec import Struct
 
 from app.db.base import uuid7
-from tests.factories import email
+from tests.factories import PASSWORD, email
 from tests.service import Service
 
-PASSWORD = "Correct-horse7!"
 """Of every actor."""
 
 _PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)

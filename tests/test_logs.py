@@ -12,9 +12,9 @@ import structlog
 
 from app.logs import configure_logging, writer
 from app.settings import load_settings
-from tests.actors import PASSWORD, Actor
+from tests.actors import Actor
 from tests.conftest import MakeApp
-from tests.factories import email
+from tests.factories import PASSWORD, email
 
 
 class Log:

@@ -7,23 +7,23 @@ import pytest
 from asyncpg import Connection
 
 from app.http.context import API
-from tests.accounts.bodies import api_token, new_user
 from tests.accounts.tokens import bearer
 from tests.actors import Actor
+from tests.factories import APITokenFactory, NewUserFactory
 from tests.service import Service
 
 TOKENS = f"{API}/access/tokens"
 
 
 async def make(actor: Actor, *scopes: str) -> str:
-    answer = await actor.client.post(TOKENS, json=api_token(*scopes))
+    answer = await actor.client.post(TOKENS, json=APITokenFactory.build(scopes=list(scopes)))
     assert answer.status_code == 201, answer.text
     token: str = answer.json()["token"]
     return token
 
 
 async def test_is_shown_once(athlete: Actor, connection: Connection) -> None:
-    body = api_token("read", "write", name="  Watch  ")
+    body = APITokenFactory.build(scopes=["read", "write"], name="  Watch  ")
     answer = await athlete.client.post(TOKENS, json=body)
     assert answer.status_code == 201
     made = answer.json()
@@ -39,7 +39,7 @@ async def test_is_shown_once(athlete: Actor, connection: Connection) -> None:
 
 
 async def test_is_dead_once_deleted(athlete: Actor, other_athlete: Actor, service: Service) -> None:
-    made = (await athlete.client.post(TOKENS, json=api_token("read"))).json()
+    made = (await athlete.client.post(TOKENS, json=APITokenFactory.build(scopes=["read"]))).json()
     client = bearer(service, made["token"])
     assert (await client.get(f"{API}/access/me")).json()["email"] == athlete.email
     assert (await other_athlete.client.delete(f"{TOKENS}/{made['id']}")).status_code == 404
@@ -91,7 +91,9 @@ async def test_read_reads_and_write_does_both(athlete: Actor, service: Service) 
 )
 async def test_reaches_neither_access_nor_users(superuser: Actor, service: Service, method: str, path: str) -> None:
     client = bearer(service, await make(superuser, "read", "write"))
-    body = {"/users": new_user(), "/access/tokens": api_token()}.get(path, {"password": superuser.password})
+    body = {"/users": NewUserFactory.build(), "/access/tokens": APITokenFactory.build()}.get(
+        path, {"password": superuser.password}
+    )
     answer = await client.request(method, API + path, json=body)
     assert answer.status_code == 403
     assert (await client.get(f"{API}/access/me")).status_code == 200
@@ -114,7 +116,7 @@ async def test_reaches_neither_access_nor_users(superuser: Actor, service: Servi
 async def test_the_rules(
     athlete: Actor, connection: Connection, changes: dict[str, object], field: str, kind: str
 ) -> None:
-    answer = await athlete.client.post(TOKENS, json=api_token(**changes))
+    answer = await athlete.client.post(TOKENS, json=APITokenFactory.build(**changes))
     assert answer.status_code == 422
     assert [(entry["field"], entry["type"]) for entry in answer.json()["details"]] == [(field, kind)]
     assert await connection.fetchval("SELECT count(*) FROM api_token") == 0
@@ -127,17 +129,19 @@ async def test_fifty_at_most(athlete: Actor, connection: Connection) -> None:
         " FROM generate_series(1, 48) i",
         athlete.id,
     )
-    answers = await asyncio.gather(*(athlete.client.post(TOKENS, json=api_token()) for _ in range(5)))
+    answers = await asyncio.gather(*(athlete.client.post(TOKENS, json=APITokenFactory.build()) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [201, 201, 409, 409, 409]
     assert await connection.fetchval("SELECT count(*) FROM api_token") == 50
     await connection.execute("UPDATE api_token SET expires_at = now() WHERE id = (SELECT id FROM api_token LIMIT 1)")
-    assert (await athlete.client.post(TOKENS, json=api_token())).status_code == 201, "expired ones do not count"
+    assert (await athlete.client.post(TOKENS, json=APITokenFactory.build())).status_code == 201, (
+        "expired ones do not count"
+    )
 
 
 async def test_is_not_made_by_a_session_that_ends_meanwhile(athlete: Actor, connection: Connection) -> None:
     async with connection.transaction():
         await connection.execute("SELECT FROM user_account WHERE id = $1 FOR UPDATE", athlete.id)
-        late = asyncio.create_task(athlete.client.post(TOKENS, json=api_token()))
+        late = asyncio.create_task(athlete.client.post(TOKENS, json=APITokenFactory.build()))
         while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             pass
         await connection.execute("UPDATE user_session SET revoked_at = now()")

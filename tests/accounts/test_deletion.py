@@ -5,8 +5,9 @@ from app.db.base import uuid7
 from app.http.context import API
 from tests.accounts.test_sign_out import assert_cleared
 from tests.accounts.tokens import ACCESS, bearer, held
-from tests.actors import PASSWORD, Actor
+from tests.actors import Actor
 from tests.conftest import MakeActor
+from tests.factories import PASSWORD
 from tests.service import Service
 
 ME = f"{API}/access/me"

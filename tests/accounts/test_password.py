@@ -2,10 +2,10 @@ import pytest
 from asyncpg import Connection
 
 from app.http.context import API
-from tests.accounts.bodies import api_token
 from tests.accounts.test_sign_out import assert_cleared
 from tests.accounts.tokens import ACCESS, REFRESH, bearer, held, with_cookies
 from tests.actors import Actor
+from tests.factories import APITokenFactory
 from tests.service import Service
 
 NEW_PASSWORD = {"currentPassword": "Correct-horse7!", "newPassword": "New-battery_9"}
@@ -17,7 +17,7 @@ async def test_ends_everything_that_the_user_holds(
     elsewhere = service.client()
     body = {"email": athlete.email, "password": athlete.password}
     await elsewhere.post(f"{API}/access/signin", json=body)
-    token = (await athlete.client.post(f"{API}/access/tokens", json=api_token())).json()["token"]
+    token = (await athlete.client.post(f"{API}/access/tokens", json=APITokenFactory.build())).json()["token"]
     access, refresh = held(elsewhere, ACCESS), held(elsewhere, REFRESH)
     assert (await bearer(service, token).get(f"{API}/access/me")).status_code == 200
 

@@ -9,11 +9,11 @@ import pytest
 from asyncpg import Connection
 
 from app.http.context import API
-from tests.accounts.bodies import api_token
 from tests.accounts.conftest import OwnValkey
 from tests.accounts.tokens import ACCESS, REFRESH, bearer, held, with_cookies
 from tests.actors import Actor, sign_in
 from tests.conftest import MakeActor, MakeApp
+from tests.factories import APITokenFactory
 from tests.service import Service
 
 TRIALS = 10
@@ -67,7 +67,7 @@ async def test_a_demotion_on_both_workers(
     other = await make_app()
     for _ in range(TRIALS):
         victim = await make_actor("superuser")
-        token = (await victim.client.post(f"{API}/access/tokens", json=api_token())).json()["token"]
+        token = (await victim.client.post(f"{API}/access/tokens", json=APITokenFactory.build())).json()["token"]
         access = held(victim.client, ACCESS)
         workers = [bearer(worker, access) for worker in (service, other)]
         for client in workers:

@@ -5,10 +5,10 @@ import pytest
 from asyncpg import Connection
 
 from app.http.context import API
-from tests.accounts.bodies import api_token
 from tests.accounts.tokens import bearer
 from tests.actors import Actor
 from tests.conftest import MakeActor, MakeApp
+from tests.factories import APITokenFactory
 from tests.service import Service
 
 ROLES = f"{API}/roles"
@@ -44,7 +44,7 @@ async def test_assigning_and_revoking(
     assert tuple(await connection.fetchrow(STORED, athlete.id)) == (slug, is_superuser)
     me = (await athlete.client.get(f"{API}/access/me")).json()
     assert (me["roleSlug"], me["isSuperuser"]) == (slug, is_superuser)
-    token = (await athlete.client.post(f"{API}/access/tokens", json=api_token())).json()["token"]
+    token = (await athlete.client.post(f"{API}/access/tokens", json=APITokenFactory.build())).json()["token"]
 
     taken = await change(superuser, "revoke", athlete.email, slug)
 

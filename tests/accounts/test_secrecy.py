@@ -7,9 +7,9 @@ from asyncpg import Connection
 
 from app.http.context import API
 from app.logs import writer
-from tests.accounts.bodies import api_token
 from tests.accounts.tokens import ACCESS, REFRESH, bearer, held, unsigned, with_cookies
 from tests.conftest import MakeActor, MakeApp
+from tests.factories import APITokenFactory
 
 PASSWORDS = ("Wrong-horse7!", "Correct-horse7!", "New-battery_9", "Sh0rt!")
 
@@ -28,7 +28,7 @@ async def test_nothing_secret_is_told(
     app = await make_app(LOG_FILE=str(log), LOG_LEVEL="DEBUG", SLOW_STATEMENT_MS="0")
     athlete, root = await make_actor(service=app), await make_actor("superuser", service=app)
     access, refresh = held(athlete.client, ACCESS), held(athlete.client, REFRESH)
-    personal = (await athlete.client.post(f"{API}/access/tokens", json=api_token())).json()["token"]
+    personal = (await athlete.client.post(f"{API}/access/tokens", json=APITokenFactory.build())).json()["token"]
     wrong = {"email": athlete.email, "password": PASSWORDS[0]}
     short = {"email": athlete.email, "password": PASSWORDS[3], "confirmPassword": PASSWORDS[3]}
     change = {"currentPassword": PASSWORDS[1], "newPassword": PASSWORDS[2]}
@@ -36,7 +36,7 @@ async def test_nothing_secret_is_told(
         await bearer(app, personal).get(f"{API}/access/me"),
         await bearer(app, unsigned(access, alg="none")).get(f"{API}/access/me"),
         await bearer(app, refresh).get(f"{API}/access/me"),
-        await bearer(app, personal).post(f"{API}/access/tokens", json=api_token()),
+        await bearer(app, personal).post(f"{API}/access/tokens", json=APITokenFactory.build()),
         await app.client().post(f"{API}/access/signin", json=wrong),
         await app.client().post(f"{API}/access/signin", data={"username": athlete.email, "password": PASSWORDS[0]}),
         await app.client().post(f"{API}/access/signup", json=short),

@@ -10,9 +10,9 @@ from valkey.asyncio import Valkey
 
 from app.http.context import API
 from tests.accounts.tokens import ACCESS, DEVICE, REFRESH, claims_of, cookie, header_of, sid_of, stored
-from tests.actors import PASSWORD, Actor
+from tests.actors import Actor
 from tests.conftest import MakeActor, MakeApp
-from tests.factories import email
+from tests.factories import PASSWORD, email
 from tests.service import Service
 
 

@@ -3,8 +3,7 @@ import pytest
 from asyncpg import Connection
 
 from app.http.context import API
-from tests.actors import PASSWORD
-from tests.factories import email
+from tests.factories import PASSWORD, email
 
 
 def body(**changes: object) -> dict[str, object]:

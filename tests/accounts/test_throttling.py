@@ -4,9 +4,8 @@ import httpx
 
 from app.http.context import API
 from tests.accounts.tokens import DEVICE, held
-from tests.actors import PASSWORD
 from tests.conftest import MakeActor, MakeApp
-from tests.factories import email
+from tests.factories import PASSWORD, email
 from tests.service import Service
 
 WRONG = "Wrong-horse7!"

@@ -8,11 +8,10 @@ from asyncpg import Connection
 
 from app.db.base import uuid7
 from app.http.context import API
-from tests.accounts.bodies import api_token, new_user
 from tests.accounts.tokens import ACCESS, bearer, held
-from tests.actors import PASSWORD, Actor, sign_in
+from tests.actors import Actor, sign_in
 from tests.conftest import MakeActor, MakeApp
-from tests.factories import email
+from tests.factories import PASSWORD, APITokenFactory, NewUserFactory, email
 from tests.service import Service
 
 USERS = f"{API}/users"
@@ -27,14 +26,14 @@ async def test_are_for_superusers(
 ) -> None:
     before = await connection.fetch("SELECT * FROM user_account ORDER BY id")
     url = USERS + path.format(id=trainer.id)
-    assert (await client.request(method, url, json=new_user())).status_code == 401
+    assert (await client.request(method, url, json=NewUserFactory.build())).status_code == 401
     for actor in (athlete, trainer):
-        assert (await actor.client.request(method, url, json=new_user())).status_code == 403
+        assert (await actor.client.request(method, url, json=NewUserFactory.build())).status_code == 403
     assert await connection.fetch("SELECT * FROM user_account ORDER BY id") == before
 
 
 async def test_creating(superuser: Actor, service: Service) -> None:
-    body = new_user(name="Grace")
+    body = NewUserFactory.build(name="Grace")
     answer = await superuser.client.post(USERS, json=body)
     assert answer.status_code == 201
     user = answer.json()
@@ -52,7 +51,7 @@ async def test_creating(superuser: Actor, service: Service) -> None:
 
 
 async def test_creating_a_superuser_gives_the_role(superuser: Actor) -> None:
-    user = (await superuser.client.post(USERS, json=new_user(isSuperuser=True, isActive=False))).json()
+    user = (await superuser.client.post(USERS, json=NewUserFactory.build(isSuperuser=True, isActive=False))).json()
     assert (user["isSuperuser"], user["roleSlug"], user["isActive"]) == (True, "superuser", False)
 
 
@@ -64,7 +63,7 @@ async def test_creating_names_every_broken_field(superuser: Actor) -> None:
 
 
 async def test_creating_twice_with_a_key_is_creating_once(superuser: Actor, connection: Connection) -> None:
-    body, headers = new_user(), {"Idempotency-Key": "once"}
+    body, headers = NewUserFactory.build(), {"Idempotency-Key": "once"}
     first = await superuser.client.post(USERS, json=body, headers=headers)
     second = await superuser.client.post(USERS, json=body, headers=headers)
     assert (first.status_code, second.status_code) == (201, 201)
@@ -186,7 +185,7 @@ async def test_changing_to_a_taken_email(superuser: Actor, athlete: Actor, other
 
 
 async def test_a_new_password_ends_the_users_sessions(superuser: Actor, athlete: Actor, service: Service) -> None:
-    token = (await athlete.client.post(f"{API}/access/tokens", json=api_token())).json()["token"]
+    token = (await athlete.client.post(f"{API}/access/tokens", json=APITokenFactory.build())).json()["token"]
     answer = await superuser.client.patch(f"{USERS}/{athlete.id}", json={"password": "New-battery_9"})
     assert answer.status_code == 200
     assert (await athlete.client.get(f"{API}/access/me")).status_code == 401

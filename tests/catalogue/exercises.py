@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from tests.actors import Actor
-from tests.factories import unique
+from tests.factories import CustomExerciseFactory, SystemExerciseFactory
 
 EXERCISES = "/api/v1/exercises"
 UNKNOWN_ID = "01890000-0000-7000-8000-000000000000"
@@ -37,25 +37,9 @@ FIELDS = {
 }
 
 
-def custom_body(**changes: object) -> dict[str, Any]:
-    """The least that a custom exercise needs."""
-    return {
-        "name": unique("My lift"),
-        "primaryMuscles": [1],
-        "difficultyLevel": "beginner",
-        "category": "strength",
-        **changes,
-    }
-
-
-def system_body(**changes: object) -> dict[str, Any]:
-    """The least that a system exercise needs."""
-    return {**custom_body(name=unique("System lift")), "tags": [1], "instructions": "Lift it. Lower it.", **changes}
-
-
 async def create_custom(actor: Actor, **changes: object) -> dict[str, Any]:
     """An exercise of this person's own, as the answer shows it."""
-    answer = await actor.client.post(f"{EXERCISES}/user", json=custom_body(**changes))
+    answer = await actor.client.post(f"{EXERCISES}/user", json=CustomExerciseFactory.build(**changes))
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     return made
@@ -63,7 +47,7 @@ async def create_custom(actor: Actor, **changes: object) -> dict[str, Any]:
 
 async def create_system(superuser: Actor, **changes: object) -> dict[str, Any]:
     """An exercise of the system, as the answer shows it."""
-    answer = await superuser.client.post(f"{EXERCISES}/system", json=system_body(**changes))
+    answer = await superuser.client.post(f"{EXERCISES}/system", json=SystemExerciseFactory.build(**changes))
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     return made

@@ -7,21 +7,21 @@ import pytest
 
 from tests.actors import Actor, sign_in
 from tests.answers import problem
-from tests.catalogue.exercises import EXERCISES, Connection, create_custom, create_system, custom_body, row, system_body
+from tests.catalogue.exercises import EXERCISES, Connection, create_custom, create_system, row
 from tests.conftest import MakeApp
-from tests.factories import unique
+from tests.factories import CustomExerciseFactory, SystemExerciseFactory, unique
 
 
 class TestAtOnce:
     async def test_one_of_two_gets_a_name(self, athlete: Actor, connection: Connection) -> None:
-        body = custom_body()
+        body = CustomExerciseFactory.build()
         answers = await asyncio.gather(*(athlete.client.post(f"{EXERCISES}/user", json=body) for _ in range(4)))
         assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
         assert await connection.fetchval("SELECT count(*) FROM exercises WHERE created_by = $1", athlete.id) == 1
 
     async def test_one_of_two_gets_a_slug(self, superuser: Actor) -> None:
         name = unique("Twice")
-        bodies = (system_body(name=name), system_body(name=f"{name}!"))
+        bodies = (SystemExerciseFactory.build(name=name), SystemExerciseFactory.build(name=f"{name}!"))
         answers = await asyncio.gather(*(superuser.client.post(f"{EXERCISES}/system", json=body) for body in bodies))
         assert sorted(answer.status_code for answer in answers) == [201, 409]
 
@@ -104,7 +104,7 @@ class TestRemovedMeanwhile:
         entry = (await superuser.client.post("/api/v1/catalogs/equipment", json={"name": unique("Spare")})).json()
         async with connection.transaction():
             await connection.execute("DELETE FROM equipment WHERE id = $1", entry["id"])
-            body = custom_body(equipment=[entry["id"]])
+            body = CustomExerciseFactory.build(equipment=[entry["id"]])
             waiting = asyncio.create_task(athlete.client.post(f"{EXERCISES}/user", json=body))
             await _somebody_waits(connection)
         problem(await waiting, 404)
@@ -120,7 +120,9 @@ async def test_new_connections_are_asked_nothing_about_types(
     with statements() as sent:
         for path in (f"?{filters}", "/criteria?slug=plank"):
             assert (await client.get(EXERCISES + path)).status_code == 200
-        made = await client.post(f"{EXERCISES}/system", json=system_body(aliases=["One", "Two"], equipment=[1, 2]))
+        made = await client.post(
+            f"{EXERCISES}/system", json=SystemExerciseFactory.build(aliases=["One", "Two"], equipment=[1, 2])
+        )
         assert made.status_code == 201
         change = {"aliases": ["Three"], "equipment": [3]}
         assert (await client.patch(f"{EXERCISES}/system/{made.json()['id']}", json=change)).status_code == 200

@@ -1,7 +1,7 @@
 """Exercises: reading, making, changing and ending them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
@@ -16,15 +16,13 @@ from tests.catalogue.exercises import (
     Connection,
     create_custom,
     create_system,
-    custom_body,
     row,
     shipped_id,
-    system_body,
     use_in_session,
     use_in_unit,
 )
 from tests.conftest import MakeApp
-from tests.factories import unique
+from tests.factories import CustomExerciseFactory, SystemExerciseFactory, unique
 
 
 class TestRead:
@@ -197,7 +195,7 @@ BAD_SYSTEM_FIELDS: list[tuple[dict[str, object], dict[str, str]]] = [
 
 class TestCreateCustom:
     async def test_the_least(self, athlete: Actor, connection: Connection) -> None:
-        body = custom_body(name="  Zercher\tSquat  ")
+        body = CustomExerciseFactory.build(name="  Zercher\tSquat  ")
         answer = await athlete.client.post(f"{EXERCISES}/user", json=body)
         assert answer.status_code == 201
         made = answer.json()
@@ -211,7 +209,7 @@ class TestCreateCustom:
         assert UUID(made["id"]).version == 7
 
     async def test_everything(self, athlete: Actor) -> None:
-        body = custom_body(
+        body = CustomExerciseFactory.build(
             primaryMuscles=[3, 1, 3],
             secondaryMuscles=[2],
             equipment=[4],
@@ -227,7 +225,7 @@ class TestCreateCustom:
         assert [entry["id"] for entry in made["equipment"]] == [4]
         assert made["instructions"] == "Hold.\nBreathe."
         for field in ("force", "mechanic", "defaultMode", "category"):
-            assert made[field] == body[field]
+            assert made[field] == cast("dict[str, Any]", body)[field]
 
     async def test_null_is_left_out(self, athlete: Actor) -> None:
         optional = ("secondaryMuscles", "equipment", "force", "mechanic", "defaultMode", "instructions")
@@ -236,10 +234,12 @@ class TestCreateCustom:
 
     async def test_a_name_is_taken_among_mine_alone(self, athlete: Actor, other_athlete: Actor) -> None:
         made = await create_custom(athlete)
-        same = custom_body(name=made["name"].upper())
+        same = CustomExerciseFactory.build(name=made["name"].upper())
         assert problem(await athlete.client.post(f"{EXERCISES}/user", json=same), 409)["detail"]
         assert (await other_athlete.client.post(f"{EXERCISES}/user", json=same)).status_code == 201
-        assert (await athlete.client.post(f"{EXERCISES}/user", json=custom_body(name="Plank"))).status_code == 201
+        assert (
+            await athlete.client.post(f"{EXERCISES}/user", json=CustomExerciseFactory.build(name="Plank"))
+        ).status_code == 201
 
     async def test_an_archived_one_frees_its_name(self, athlete: Actor) -> None:
         made = await create_custom(athlete)
@@ -247,7 +247,7 @@ class TestCreateCustom:
         await create_custom(athlete, name=made["name"])
 
     async def test_unknown_ids_are_all_named(self, athlete: Actor, connection: Connection) -> None:
-        body = custom_body(primaryMuscles=[1, 901, 902], secondaryMuscles=[903], equipment=[904, 1])
+        body = CustomExerciseFactory.build(primaryMuscles=[1, 901, 902], secondaryMuscles=[903], equipment=[904, 1])
         detail = problem(await athlete.client.post(f"{EXERCISES}/user", json=body), 404)["detail"]
         assert all(number in detail for number in ("901", "902", "903", "904"))
         assert await connection.fetchval("SELECT count(*) FROM exercises WHERE created_by = $1", athlete.id) == 0
@@ -255,7 +255,7 @@ class TestCreateCustom:
     async def test_bad_bodies(self, athlete: Actor, connection: Connection) -> None:
         foreign = dict.fromkeys(("tags", "aliases", "slug"), "unknown")
         for changes, broken in (*BAD_FIELDS, ({"tags": [1], "aliases": ["x"], "slug": "x"}, foreign)):
-            answer = await athlete.client.post(f"{EXERCISES}/user", json=custom_body(**changes))
+            answer = await athlete.client.post(f"{EXERCISES}/user", json=CustomExerciseFactory.build(**changes))
             assert broken_fields(answer) == broken, changes
         assert await connection.fetchval("SELECT count(*) FROM exercises WHERE created_by = $1", athlete.id) == 0
 
@@ -264,12 +264,12 @@ class TestCreateCustom:
         assert broken_fields(await athlete.client.post(f"{EXERCISES}/user", json={})) == missing
 
     async def test_nobody_makes_one_without_signing_in(self, client: httpx.AsyncClient) -> None:
-        problem(await client.post(f"{EXERCISES}/user", json=custom_body()), 401)
+        problem(await client.post(f"{EXERCISES}/user", json=CustomExerciseFactory.build()), 401)
 
 
 class TestCreateSystem:
     async def test_a_superuser_makes_one(self, superuser: Actor, athlete: Actor) -> None:
-        body = system_body(
+        body = SystemExerciseFactory.build(
             name="Fußheber à la “Größe” No. 3",
             aliases=["Toe Raise", " Tib  Raise "],
             imagePathStart="/toe-raise/0.jpg",
@@ -288,14 +288,17 @@ class TestCreateSystem:
 
     @pytest.mark.parametrize("name", ["Plank", "PLANK", "  plank "])
     async def test_a_taken_name(self, superuser: Actor, name: str) -> None:
-        problem(await superuser.client.post(f"{EXERCISES}/system", json=system_body(name=name)), 409)
+        problem(await superuser.client.post(f"{EXERCISES}/system", json=SystemExerciseFactory.build(name=name)), 409)
 
     async def test_a_taken_slug(self, superuser: Actor) -> None:
-        problem(await superuser.client.post(f"{EXERCISES}/system", json=system_body(name="Push... Up!")), 409)
+        problem(
+            await superuser.client.post(f"{EXERCISES}/system", json=SystemExerciseFactory.build(name="Push... Up!")),
+            409,
+        )
 
     @pytest.mark.parametrize("name", ["日本語の名前", "!?!", "---"])
     async def test_a_name_without_a_slug(self, superuser: Actor, name: str) -> None:
-        answer = await superuser.client.post(f"{EXERCISES}/system", json=system_body(name=name))
+        answer = await superuser.client.post(f"{EXERCISES}/system", json=SystemExerciseFactory.build(name=name))
         assert broken_fields(answer) == {"name": "rule"}
 
     async def test_a_name_whose_slug_would_be_too_long(self, superuser: Actor) -> None:
@@ -305,7 +308,7 @@ class TestCreateSystem:
     async def test_bad_bodies(self, superuser: Actor, connection: Connection) -> None:
         before = await connection.fetchval("SELECT count(*) FROM exercises")
         for changes, broken in (*BAD_FIELDS, *BAD_SYSTEM_FIELDS):
-            answer = await superuser.client.post(f"{EXERCISES}/system", json=system_body(**changes))
+            answer = await superuser.client.post(f"{EXERCISES}/system", json=SystemExerciseFactory.build(**changes))
             assert broken_fields(answer) == broken, changes
         assert await connection.fetchval("SELECT count(*) FROM exercises") == before
 
@@ -315,14 +318,14 @@ class TestCreateSystem:
         assert broken_fields(answer) == dict.fromkeys(required, "missing")
 
     async def test_unknown_ids_are_all_named(self, superuser: Actor) -> None:
-        body = system_body(primaryMuscles=[901], tags=[1, 902])
+        body = SystemExerciseFactory.build(primaryMuscles=[901], tags=[1, 902])
         detail = problem(await superuser.client.post(f"{EXERCISES}/system", json=body), 404)["detail"]
         assert "901" in detail
         assert "902" in detail
 
     async def test_only_superusers(self, athlete: Actor, trainer: Actor) -> None:
         for actor in (athlete, trainer):
-            problem(await actor.client.post(f"{EXERCISES}/system", json=system_body()), 403)
+            problem(await actor.client.post(f"{EXERCISES}/system", json=SystemExerciseFactory.build()), 403)
 
 
 class TestChangeCustom:

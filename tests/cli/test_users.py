@@ -14,12 +14,11 @@ from app.cli.keys import keys_group
 from app.cli.roles import roles_group
 from app.cli.users import users_group
 from app.http.context import API
-from tests.accounts.bodies import api_token
 from tests.accounts.tokens import ACCESS, bearer, held
-from tests.actors import PASSWORD, Actor, sign_in
+from tests.actors import Actor, sign_in
 from tests.cli.up import LITESTAR
 from tests.conftest import MakeApp
-from tests.factories import email
+from tests.factories import PASSWORD, APITokenFactory, email
 from tests.service import Service
 
 Run = Callable[..., Awaitable[Result]]
@@ -86,7 +85,7 @@ async def test_promote_and_demote(run: Run, athlete: Actor, superuser: Actor, se
     promoted = await run("users", "promote", athlete.email.upper())
     assert promoted.exit_code == 0, promoted.output
     assert (await athlete.client.get(f"{API}/users")).status_code == 200
-    token = (await athlete.client.post(f"{API}/access/tokens", json=api_token())).json()["token"]
+    token = (await athlete.client.post(f"{API}/access/tokens", json=APITokenFactory.build())).json()["token"]
     assert (await bearer(service, token).get(f"{API}/access/me")).status_code == 200
 
     demoted = await run("users", "demote", "--email", athlete.email, "--json")

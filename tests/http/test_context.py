@@ -8,10 +8,10 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.actors import PASSWORD, Actor
+from tests.actors import Actor
 from tests.answers import problem
 from tests.conftest import MakeApp
-from tests.factories import email
+from tests.factories import PASSWORD, email
 from tests.service import ORIGIN, Service
 
 ME = "/api/v1/access/me"

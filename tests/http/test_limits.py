@@ -11,10 +11,10 @@ from itertools import chain, repeat
 import httpx
 import pytest
 
-from tests.actors import PASSWORD, Actor
+from tests.actors import Actor
 from tests.answers import problem
 from tests.conftest import MakeActor, MakeApp
-from tests.factories import email
+from tests.factories import PASSWORD, email
 
 ME = "/api/v1/access/me"
 SESSIONS = "/api/v1/training-sessions"
