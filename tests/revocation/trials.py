@@ -28,7 +28,6 @@ from tests.revocation.workers import Answer, Call, Line, TwoWorkers
 ACCESS, REFRESH = "access_token", "refresh_token"
 _RUNNERS = 4
 _CROWD_PAUSE = 0.02
-_PAUSE = 0.001
 _GRACE_MS = 10_000
 
 _HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
@@ -325,12 +324,13 @@ class Trials:
             overlapping.send(victim.overlapping)
         line.send(call)
         for probe, other in cycle(product(filter(_can_be_used, victim.probes), busy)):
-            # Sent before the answer is there: it may be served or refused.
-            status_meanwhile = other.ask(probe.call).status
-            assert status_meanwhile in {probe.alive, probe.dead}, f"{probe.call}: {status_meanwhile}"
-            if select([line], [], [], _PAUSE)[0]:
+            other.send(probe.call)
+            ready = select([line, other], [], [])[0]
+            if line in ready:
                 break
+            _assert_either(other, probe)
         answer = line.receive()
+        _assert_either(other, probe)
         assert answer.status == status, f"{call}: {answer}"
         if not victim.overlapping:
             return []
@@ -455,6 +455,12 @@ def _calls_with(answer: Answer) -> list[Call]:
 def _try_late(victim: Victim, calls: Sequence[Call], lines: Sequence[Line], tally: Tally) -> None:
     for call, line in product(calls, lines):
         tally.expect(line.ask(call).status, 401, f"after {victim.kind}, given out meanwhile, {call}")
+
+
+def _assert_either(line: Line, probe: Probe) -> None:
+    """The answer to a request that was sent before the other answer was there."""
+    status = line.receive().status
+    assert status in {probe.alive, probe.dead}, f"{probe.call}: {status}"
 
 
 def _stay_busy(line: Line, account: Account, ending: threading.Event) -> None:
