@@ -230,14 +230,16 @@ def _describe_handlers(tree: dict[str, Any], app: Litestar) -> None:
 def _headers_of(handler: HTTPRouteHandler, method: str, path: str) -> list[dict[str, Any]]:
     headers = []
     if "precondition" in handler.parsed_fn_signature.parameters:
-        headers.append(_header("If-Match", "ETags, one of which the stored state must have; else 412."))
+        headers.append(_header("If-Match", "ETags, one of which the stored state must have; else 412.", {}))
     if method == "POST" and "public" not in handler.opt and "/access/" not in path:
-        headers.append(_header("Idempotency-Key", "The same key and body again: the first answer again, for 24 h."))
+        visible = {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+        headers.append(_header("Idempotency-Key", "With the same body: the first answer again, for 24 h.", visible))
     return headers
 
 
-def _header(name: str, sentence: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": False, "description": sentence, "schema": {"type": "string"}}
+def _header(name: str, sentence: str, bounds: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "string", **bounds}
+    return {"name": name, "in": "header", "required": False, "description": sentence, "schema": schema}
 
 
 def _query_schema(kind: Any) -> dict[str, Any]:
