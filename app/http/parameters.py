@@ -35,6 +35,7 @@ def refuse_unknown_parameters(request: Request[Any, Any, Any], query: bytes) -> 
         any(name not in kinds for name in values)
         or any(map(_unstorable, values.values()))
         or _odd_integers(values, kinds)
+        or _odd_nulls(values, kinds)
     ):
         raise RuleBroken(broken_parameters(request))
 
@@ -61,6 +62,15 @@ def _odd_integers(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> 
     )
 
 
+def _odd_nulls(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> bool:
+    return any(_is_null(texts, kinds[name]) for name, texts in values.items() if name in kinds)
+
+
+def _is_null(texts: list[str], kind: Any) -> bool:
+    """Whether the word null stands where no text does: it would be read as if the parameter was absent."""
+    return _inside(kind) is not str and any(text.lower() == "null" for text in texts)
+
+
 def _broken(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> Iterator[BrokenField]:
     for name, texts in values.items():
         if name not in kinds:
@@ -69,6 +79,8 @@ def _broken(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> Iterat
             yield BrokenField("pattern", name, "This text can't be stored.")
         elif _is_integer(kinds[name]) and not all(map(_INTEGER.fullmatch, texts)):
             yield BrokenField("type", name, "Expected a whole number.")
+        elif _is_null(texts, kinds[name]):
+            yield BrokenField("null", name, "Leave the parameter out instead.")
         else:
             try:
                 value = texts if _is_list(kinds[name]) else texts[-1]

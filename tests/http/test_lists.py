@@ -12,6 +12,25 @@ EXERCISES = "/api/v1/exercises"
 SESSIONS = "/api/v1/training-sessions"
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (SESSIONS, "to"),
+        (SESSIONS, "status"),
+        (EXERCISES, "orderBy"),
+        (EXERCISES, "tags"),
+        ("/api/v1/users", "isActive"),
+    ],
+)
+@pytest.mark.parametrize("word", ["null", "NULL"])
+async def test_the_word_null_is_no_value_of_a_filter(superuser: Actor, path: str, name: str, word: str) -> None:
+    assert broken_fields(await superuser.client.get(path, params={name: word})).keys() == {name}
+
+
+async def test_the_word_null_can_be_searched(athlete: Actor) -> None:
+    assert (await athlete.client.get(EXERCISES, params={"searchString": "null"})).status_code == 200
+
+
 class TestPages:
     async def test_an_answer_has_these_parts(self, athlete: Actor) -> None:
         body = (await athlete.client.get(EXERCISES)).json()
