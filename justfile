@@ -63,6 +63,10 @@ test *options:
 bench *options:
     {{ uv }} run python -m loadtests.bench {{ options }}
 
+# that what has ended is refused by both workers: under load, after a silence, whatever Valkey does
+trials *options:
+    {{ uv }} run python -m loadtests.trials {{ options }}
+
 # lifters at work, against a running service
 load host="http://127.0.0.1:8000":
     {{ uv }} run locust --locustfile loadtests/locustfile.py --host {{ host }}
