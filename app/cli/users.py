@@ -135,7 +135,7 @@ def find(search: str | None, is_active: bool | None, data: Path, as_json: bool) 
     """List accounts, by e-mail."""
 
     async def work(users: UserService) -> list[User]:
-        filters = UserFilters(search=search, is_active=is_active)
+        filters = UserFilters(search=search, is_active=None if is_active is None else [is_active])
         found: list[User] = []
         for number in range(1, 1 + 10_000 // _PAGE_SIZE):
             page = await users.page(filters, PageRequest(number, _PAGE_SIZE), UserOrder.EMAIL, SortOrder.ASC)

@@ -36,6 +36,7 @@ def refuse_unknown_parameters(request: Request[Any, Any, Any], query: bytes) -> 
         or any(map(_unstorable, values.values()))
         or _odd_integers(values, kinds)
         or _odd_nulls(values, kinds)
+        or any(_is_repeated(texts, kinds[name]) for name, texts in values.items())
     ):
         raise RuleBroken(broken_parameters(request))
 
@@ -66,6 +67,10 @@ def _odd_nulls(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> boo
     return any(_is_null(texts, kinds[name]) for name, texts in values.items() if name in kinds)
 
 
+def _is_repeated(texts: list[str], kind: Any) -> bool:
+    return len(texts) > 1 and not _is_list(kind)
+
+
 def _is_null(texts: list[str], kind: Any) -> bool:
     """Whether the word null stands where no text does: it would be read as if the parameter was absent."""
     return _inside(kind) is not str and any(text.lower() == "null" for text in texts)
@@ -81,6 +86,8 @@ def _broken(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> Iterat
             yield BrokenField("type", name, "Expected a whole number.")
         elif _is_null(texts, kinds[name]):
             yield BrokenField("null", name, "Leave the parameter out instead.")
+        elif _is_repeated(texts, kinds[name]):
+            yield BrokenField("rule", name, "Give this parameter once.")
         else:
             try:
                 value = texts if _is_list(kinds[name]) else texts[-1]

@@ -288,3 +288,25 @@ class TestNumbersInPaths:
     @pytest.mark.parametrize("number", ["1_0", "+1", "01", "10000000000000000000000", "-1", "0x1", "1.0"])
     async def test_only_what_is_written_as_one(self, athlete: Actor, number: str) -> None:
         problem(await athlete.client.get(f"/api/v1/catalogs/muscle-groups/{number}"), 404)
+
+
+class TestRepeatedParameters:
+    @pytest.mark.parametrize("name", ["pageSize", "currentPage", "searchString", "sortOrder"])
+    async def test_what_is_no_filter_is_given_once(self, athlete: Actor, name: str) -> None:
+        value = "asc" if name == "sortOrder" else "1"
+        answer = await athlete.client.get(f"/api/v1/exercises?{name}={value}&{name}={value}")
+        assert broken_fields(answer) == {name: "rule"}
+
+    async def test_values_of_a_filter_are_alternatives(
+        self, superuser: Actor, athlete: Actor, connection: "asyncpg.Connection[asyncpg.Record]"
+    ) -> None:
+        await connection.execute("UPDATE user_account SET is_active = false WHERE id = $1", athlete.id)
+        found = {
+            query: {user["id"] for user in (await superuser.client.get(f"/api/v1/users?{query}")).json()["items"]}
+            for query in ("isActive=true", "isActive=false", "isActive=true&isActive=false")
+        }
+        assert found == {
+            "isActive=true": {str(superuser.id)},
+            "isActive=false": {str(athlete.id)},
+            "isActive=true&isActive=false": {str(superuser.id), str(athlete.id)},
+        }

@@ -71,7 +71,7 @@ _UNUSED_OF_OAUTH = ("grant_type", "scope", "client_")
 SearchString = Annotated[
     str | None, QueryParameter(name="searchString", max_length=254, description="A part of the name or the e-mail.")
 ]
-IsActive = Annotated[bool | None, QueryParameter(name="isActive")]
+IsActive = Annotated[list[bool] | None, QueryParameter(name="isActive")]
 CreatedBefore = Annotated[Instant | None, QueryParameter(name="createdBefore", description="With an offset or Z.")]
 CreatedAfter = Annotated[Instant | None, QueryParameter(name="createdAfter", description="With an offset or Z.")]
 OrderBy = Annotated[UserOrder, QueryParameter(name="orderBy")]

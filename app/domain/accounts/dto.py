@@ -300,7 +300,7 @@ class UserFilters(Struct, frozen=True, kw_only=True):
     """Which users are wanted; what is None does not matter."""
 
     search: str | None = None
-    is_active: bool | None = None
+    is_active: list[bool] | None = None
     created_before: datetime | None = None
     created_after: datetime | None = None
 

@@ -874,8 +874,8 @@ def _user_conditions(filters: UserFilters) -> list[ColumnElement[bool]]:
         conditions.append(
             or_(UserAccount.name.icontains(text, autoescape=True), UserAccount.email.icontains(text, autoescape=True))
         )
-    if filters.is_active is not None:
-        conditions.append(UserAccount.is_active.is_(filters.is_active))
+    if filters.is_active:
+        conditions.append(UserAccount.is_active.in_(filters.is_active))
     if filters.created_before is not None:
         conditions.append(UserAccount.created_at < filters.created_before)
     if filters.created_after is not None:
