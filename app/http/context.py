@@ -98,10 +98,9 @@ class Parts(Protocol):
 class Exchange:
     """One request and its answer."""
 
-    __slots__ = ("_context", "_head", "_send", "extra", "scope", "started", "status")
+    __slots__ = ("_head", "_send", "extra", "scope", "started", "status")
 
-    def __init__(self, context: "RequestContext", scope: HTTPScope, send: Send) -> None:
-        self._context = context
+    def __init__(self, scope: HTTPScope, send: Send) -> None:
         self._send = send
         self._head = False
         self.scope = scope
@@ -119,9 +118,6 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            if self.status == 429:
-                # The refusal tells its own limit, which need not be the one that this request was counted on.
-                self.extra = [header for header in self.extra if not header[0].startswith(b"x-ratelimit-")]
             message["headers"] = [*message["headers"], *self._fitting_extra(message["status"])]
         elif self._head and message["type"] == "http.response.body":
             message = HTTPResponseBodyEvent(type="http.response.body", body=b"", more_body=message["more_body"])
@@ -214,7 +210,7 @@ class RequestContext:
         address = self._client_address(scope, headers)
         scope["client_address"] = address  # type: ignore[typeddict-unknown-key]
         scope["user"] = None
-        exchange = Exchange(self, scope, send)
+        exchange = Exchange(scope, send)
         method: str = scope["method"]
         # As the router will read it: else a further slash would lead past what is decided here by the path.
         path = scope["path"] = normalize_path(scope["path"])
@@ -322,7 +318,7 @@ class RequestContext:
         client = scope.get("client")
         peer = client[0] if client else ""
         claimed = headers.get(b"x-real-ip")
-        if claimed is None or not (not peer or self._trusts(peer)):
+        if claimed is None or (peer and not self._trusts(peer)):
             return peer
         try:
             return str(ip_address(claimed.decode("ascii").strip()))
