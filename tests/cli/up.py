@@ -57,6 +57,14 @@ def _fields(pid: int) -> list[str]:
         return []
 
 
+def _command(pid: int) -> str:
+    """What a process runs; empty when it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except OSError:
+        return ""
+
+
 def tree(root: int) -> list[Process]:
     """A process and all its descendants."""
     everybody = {int(entry.name): _fields(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
@@ -64,8 +72,7 @@ def tree(root: int) -> list[Process]:
     while parents:
         pid = parents.pop()
         if fields := everybody.get(pid):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-            found.append(Process(pid, fields[19], command))
+            found.append(Process(pid, fields[19], _command(pid)))
             parents += (child for child, state in everybody.items() if state and int(state[1]) == pid)
     return found
 
