@@ -82,13 +82,15 @@ class Scalar:
         Raises:
             FieldError: it breaks the rule.
         """
-        raise NotImplementedError
+        # Each kind has its own; an abstract base class would clash with kinds that are numbers and instants.
+        raise NotImplementedError(f"{cls.__name__} can't be read")
 
 
 def decode_hook(kind: type[Any], value: object) -> Any:
     """The hook of msgspec that reads our own kinds."""
     if isinstance(kind, type) and issubclass(kind, Scalar):
         return kind.from_wire(value)
+    # How msgspec is told that a type is none of ours.
     raise NotImplementedError(f"no way to read {kind}")
 
 

@@ -252,6 +252,7 @@ def _query_schema(kind: Any) -> dict[str, Any]:
 def _scalar_schema(kind: type) -> dict[str, Any]:
     if issubclass(kind, Scalar):
         return kind.schema.to_schema()
+    # How msgspec is told that a type is none of ours.
     raise NotImplementedError
 
 
