@@ -82,7 +82,7 @@ class Scalar:
         Raises:
             FieldError: it breaks the rule.
         """
-        # Each kind has its own; an abstract base class would clash with kinds that are numbers and instants.
+        # Each kind reads itself in its own way; there is none in general.
         raise NotImplementedError(f"{cls.__name__} can't be read")
 
 
