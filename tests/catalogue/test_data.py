@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.domain.catalogue.models import Category, DifficultyLevel, ExerciseMode, Force, Mechanic
+from app.domain.catalogue.names import fold, slugify
 from app.domain.catalogue.seed import Catalogue, ShippedExercise, load_catalogue
-from app.domain.catalogue.services import fold, slugify
 
 
 @pytest.fixture(scope="module")

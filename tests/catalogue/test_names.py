@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.catalogue.services import fold, slugify
+from app.domain.catalogue.names import fold, slugify
 from app.errors import RuleBroken
 
 

@@ -31,14 +31,11 @@ from app.domain.catalogue.dto import (
     SystemExerciseChange,
 )
 from app.domain.catalogue.guards import CATALOGUE_EDITORS
+from app.domain.catalogue.links import EQUIPMENT, EXERCISE_TAGS, MUSCLE_GROUPS, ReferenceList
 from app.domain.catalogue.models import Category, DifficultyLevel, Force, Mechanic
 from app.domain.catalogue.services import (
-    EQUIPMENT,
-    EXERCISE_TAGS,
-    MUSCLE_GROUPS,
     ExerciseReader,
     ExerciseService,
-    ReferenceList,
     ReferenceReader,
     ReferenceService,
 )

@@ -12,8 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.base import uuid7
+from app.domain.catalogue.links import LINKS
 from app.domain.catalogue.models import Category, DifficultyLevel, ExerciseMode, Force, Mechanic
-from app.domain.catalogue.services import LINKS, slugify
+from app.domain.catalogue.names import slugify
 
 __all__ = ("SOURCE", "Catalogue", "ReferenceLists", "SeedReport", "ShippedExercise", "load_catalogue", "seed_catalogue")
 

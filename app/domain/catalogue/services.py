@@ -6,7 +6,7 @@ Writers of one exercise lock its row first. Its version is kept by triggers, whi
 
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC
 from functools import partial
@@ -31,98 +31,33 @@ from app.domain.catalogue.dto import (
     EntrySort,
     Exercise,
     ExerciseFilters,
-    ExerciseScope,
-    ExerciseSort,
     NewCustomExercise,
     NewEntry,
     NewSystemExercise,
     SystemExerciseChange,
     check_muscles,
 )
+from app.domain.catalogue.links import LINKS, Link, ReferenceList, joined
+from app.domain.catalogue.names import slugify
+from app.domain.catalogue.search import Parameters, hits
 from app.errors import BrokenField, Conflict, Forbidden, Malformed, NotFound, RuleBroken
 from app.security.principal import Principal
 
 __all__ = (
-    "EQUIPMENT",
-    "EXERCISE_TAGS",
-    "LINKS",
-    "MUSCLE_GROUPS",
     "ExerciseReader",
     "ExerciseService",
-    "ReferenceList",
     "ReferenceReader",
     "ReferenceService",
-    "fold",
-    "slugify",
 )
 
 # ruff: noqa: S608 (statements are put together from the constants of this module alone; values are parameters)
 
 _TRAINER: Final = "fitness-trainer"
 _NO_ACCESS: Final = "none"
-_MARKS: Final = re.compile("[\u0300-\u036f]")
-_NOT_IN_SLUGS: Final = re.compile(r"[^a-z0-9]+")
 _IMAGE_PATH: Final = re.compile(r"(?:/[a-z0-9_-]+){2,}\.(?:jpg|jpeg|png|webp)")
 _LONGEST_IMAGE_PATH: Final = 512
-_LONGEST_SLUG: Final = 100
-_SQUEEZED: Final = str.maketrans("", "", " ()./&")
-_HYPHENS: Final = str.maketrans("-", " ", "'\N{RIGHT SINGLE QUOTATION MARK}")
 _DECODER: Final = msgspec.json.Decoder(Exercise)
 _LIST_DECODER: Final = msgspec.json.Decoder(list[Exercise])
-_LETTERS: Final = str.maketrans(
-    {
-        "ß": "ss",
-        "æ": "ae",
-        "œ": "oe",
-        "ø": "o",
-        "đ": "d",
-        "ð": "d",
-        "ł": "l",
-        "þ": "th",
-        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
-    }
-)
-
-
-class ReferenceList(Struct, frozen=True):
-    """One of the lists that exercises refer to.
-
-    Attributes:
-        noun: what a row of it is called in sentences.
-    """
-
-    table: str
-    noun: str
-
-
-MUSCLE_GROUPS: Final = ReferenceList("muscle_groups", "muscle group")
-EQUIPMENT: Final = ReferenceList("equipment", "equipment")
-EXERCISE_TAGS: Final = ReferenceList("exercise_tags", "exercise tag")
-
-
-class Link(Struct, frozen=True):
-    """How an exercise refers to a reference list.
-
-    Attributes:
-        wire: the field's name in bodies and answers.
-        table: of the links.
-        column: of the list's id, in the table of the links.
-    """
-
-    wire: str
-    table: str
-    column: str
-    entries: ReferenceList
-
-
-LINKS: Final[Mapping[str, Link]] = {
-    "primary_muscles": Link("primaryMuscles", "exercise_primary_muscles", "muscle_group_id", MUSCLE_GROUPS),
-    "secondary_muscles": Link("secondaryMuscles", "exercise_secondary_muscles", "muscle_group_id", MUSCLE_GROUPS),
-    "equipment": Link("equipment", "exercise_equipment", "equipment_id", EQUIPMENT),
-    "tags": Link("tags", "exercise_tag_map", "tag_id", EXERCISE_TAGS),
-}
-"""The fields of an exercise that hold ids of a reference list."""
-
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 """Lends a connection for one statement."""
@@ -247,15 +182,9 @@ _READ_BY_NAME: Final = _READ + "e.created_by = $1 AND lower(e.name) = lower($2) 
 
 _READ_BY_SLUG: Final = _READ + "e.is_system_default AND e.slug = $1 AND e.is_active"
 
-_FOLDED: Final = (
-    "translate(regexp_replace(lower(normalize({0}, NFKD)), '[\u0300-\u036f]', '', 'g'), "
-    "'-''\N{RIGHT SINGLE QUOTATION MARK}', ' ')"
-)
-"""What `fold` does, in SQL."""
-
 _LIST: Final = f"""
 WITH hits AS (
-    SELECT e.id, {{key}} AS key FROM exercises e {{search}} WHERE {{conditions}}
+    {{hits}}
 ), page AS (
     SELECT id, row_number() OVER (ORDER BY key {{direction}}, id) AS position FROM hits
     ORDER BY position LIMIT {{limit}} OFFSET {{offset}}
@@ -264,39 +193,6 @@ SELECT (SELECT count(*) FROM hits) AS total,
     '[' || coalesce(string_agg({_DOCUMENT}, ',' ORDER BY page.position), '') || ']' AS items
 FROM page JOIN exercises e ON e.id = page.id
 """
-
-_SEARCH: Final = f"""
-CROSS JOIN LATERAL (
-    SELECT max(CASE
-        WHEN rtrim(compact, 's') = {{compact}} THEN 4
-        WHEN starts_with(name, {{query}}) THEN 3
-        WHEN NOT EXISTS (SELECT FROM string_to_table({{words}}, ' ') AS word WHERE strpos(name, word) = 0) THEN 2
-        WHEN alike >= 0.3 OR word_similarity({{query}}, name) >= 0.6 THEN 1
-    END + alike) AS score
-    FROM (
-        SELECT name, compact,
-            greatest(similarity(name, {{query}}), similarity(compact, {{compact}})) AS alike
-        FROM (
-            SELECT {_FOLDED.format("e.name")}
-            UNION ALL
-            SELECT {_FOLDED.format("a.alias")} FROM exercise_aliases a WHERE a.exercise_id = e.id
-        ) names (name), translate(name, ' ()./&', '') AS compact
-        OFFSET 0
-    ) compared
-) best
-"""
-"""Exact names first, then beginnings, then names that have all the words, then similar ones.
-
-OFFSET 0 keeps the planner from computing a name's likeness anew wherever it is mentioned: a third of the time.
-"""
-
-_LEVELS: Final = f"ARRAY{[level.value for level in models.DifficultyLevel]}::varchar[]"
-
-_SORT_KEYS: Final[Mapping[ExerciseSort, str]] = {
-    ExerciseSort.NAME: _FOLDED.format("e.name"),
-    ExerciseSort.CREATED_AT: "e.created_at",
-    ExerciseSort.DIFFICULTY_LEVEL: f"array_position({_LEVELS}, e.difficulty_level)",
-}
 
 
 def _id_list(name: str) -> str:
@@ -372,19 +268,11 @@ class ExerciseReader:
 
     async def browse(self, filters: ExerciseFilters, page: PageRequest, principal: Principal) -> Page[Exercise]:
         """One page of the system's and the caller's own exercises."""
-        parameters = _Parameters()
-        conditions = list(_conditions(filters, principal, parameters))
-        key, search, descending = _SORT_KEYS[filters.order_by or ExerciseSort.NAME], "", filters.descending
-        if filters.search.strip():
-            search = _search(filters.search, parameters)
-            conditions.append("best.score IS NOT NULL")
-            if filters.order_by is None:
-                key, descending = "best.score", True
+        parameters = Parameters()
+        found = hits(filters, principal.user_id, parameters)
         statement = _LIST.format(
-            key=key,
-            search=search,
-            conditions=" AND ".join(conditions),
-            direction="DESC" if descending else "ASC",
+            hits=found.statement,
+            direction="DESC" if found.descending else "ASC",
             limit=parameters.add(page.page_size),
             offset=parameters.add(page.offset),
         )
@@ -605,7 +493,7 @@ class ExerciseService(ExerciseReader):
         await self._session.execute(statement, execution_options={"synchronize_session": False})
 
     async def _require_known(self, links: Mapping[str, Sequence[int]]) -> None:
-        wanted = {name: _joined(links.get(name, ())) for name in LINKS}
+        wanted = {name: joined(links.get(name, ())) for name in LINKS}
         unknown = (await self._session.execute(text(_UNKNOWN), wanted)).all()
         if unknown:
             named = ", ".join(f"{field} {entry_id}" for field, entry_id in unknown)
@@ -622,7 +510,7 @@ class ExerciseService(ExerciseReader):
                 f"INSERT INTO {table} SELECT CAST(:id AS uuid), wanted FROM unnest({ids}) wanted ON CONFLICT DO NOTHING"
             )
             parts += [f"gone_{name} AS ({gone})", f"new_{name} AS ({new})"]
-        values = {name: _joined(ids) for name, ids in links.items()}
+        values = {name: joined(ids) for name, ids in links.items()}
         await self._session.execute(text(f"WITH {', '.join(parts)} SELECT"), {"id": exercise_id, **values})
 
     async def _replace_aliases(self, exercise_id: UUID, before: Sequence[str], after: Sequence[str]) -> None:
@@ -654,67 +542,6 @@ class ExerciseService(ExerciseReader):
 @asynccontextmanager
 async def _lend(session: AsyncSession) -> AsyncIterator[Connection]:
     yield await raw_connection(session)
-
-
-class _Parameters(list[object]):
-    """The parameters of a statement that is put together."""
-
-    def add(self, value: object) -> str:
-        """Add a parameter; what stands for it in the statement."""
-        self.append(value)
-        return f"${len(self)}"
-
-    def add_list(self, values: Iterable[object]) -> str:
-        """Add a list as one text: asyncpg asks about array types on each new connection."""
-        return self.add(_joined(values))
-
-
-def _joined(values: Iterable[object]) -> str:
-    return ",".join(map(str, values))
-
-
-def _conditions(filters: ExerciseFilters, principal: Principal, parameters: _Parameters) -> Iterator[str]:
-    if filters.scope is ExerciseScope.SYSTEM:
-        yield "e.is_system_default AND e.is_active"
-    else:
-        mine = f"e.created_by = {parameters.add(principal.user_id)}::uuid"
-        yield mine if filters.scope is ExerciseScope.USER else f"(e.is_system_default OR {mine})"
-        yield f"(e.is_active OR {mine})" if filters.include_inactive else "e.is_active"
-    for name, link in LINKS.items():
-        if ids := getattr(filters, name):
-            yield (
-                f"EXISTS (SELECT FROM {link.table} l WHERE l.exercise_id = e.id "
-                f"AND l.{link.column} = ANY (string_to_array({parameters.add_list(ids)}, ',')::smallint[]))"
-            )
-    for column in ("category", "difficulty_level", "force", "mechanic"):
-        if values := getattr(filters, column):
-            yield f"e.{column} = ANY (string_to_array({parameters.add_list(values)}, ','))"
-
-
-def _search(wanted: str, parameters: _Parameters) -> str:
-    query = fold(wanted) or wanted.strip()
-    compact = query.translate(_SQUEEZED).rstrip("s") or query
-    words = " ".join(word.rstrip("s") or word for word in query.split())
-    return _SEARCH.format(query=parameters.add(query), compact=parameters.add(compact), words=parameters.add(words))
-
-
-def fold(name: str) -> str:
-    """A name as it is compared: lower case, without accents and apostrophes, hyphens as blanks."""
-    plain = _MARKS.sub("", unicodedata.normalize("NFKD", name).lower())
-    return " ".join(plain.translate(_HYPHENS).split())
-
-
-def slugify(name: str) -> str:
-    """The slug of a name: folded to ASCII, lower-case, everything else to ``-``.
-
-    Raises:
-        RuleBroken: nothing is left.
-    """
-    letters = _MARKS.sub("", unicodedata.normalize("NFKD", name).lower()).translate(_LETTERS)
-    slug = _NOT_IN_SLUGS.sub("-", letters).strip("-")[:_LONGEST_SLUG].rstrip("-")
-    if not slug:
-        raise RuleBroken.of("name", "The name needs a letter from a to z, or a digit, for its slug.")
-    return slug
 
 
 def _access(created_by: UUID | None, principal: Principal) -> str:
