@@ -105,6 +105,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "throttle": lambda: resources.throttle,
             "health": lambda: resources.health,
             "reader": lambda: resources.reader,
+            "catalogue_memory": lambda: resources.catalogue_memory,
             "exercise_reader": lambda: resources.exercise_reader,
             "session_reader": lambda: resources.session_reader,
             "principal": _principal,

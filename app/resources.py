@@ -17,7 +17,8 @@ from app.db.engine import watch
 from app.db.reader import Reader
 from app.db.transaction import Transactions
 from app.domain.accounts.services import PrincipalLoader
-from app.domain.catalogue.services import ExerciseReader
+from app.domain.catalogue.memory import CatalogueMemory
+from app.domain.catalogue.services import ExerciseReader, RememberingReader
 from app.domain.history.services import SessionReader
 from app.domain.system.services import HealthService, sweep
 from app.http.deadlines import Deadlines
@@ -80,6 +81,7 @@ class Resources:
     deadlines: Deadlines
     limiter: RateLimiter
     health: HealthService
+    catalogue_memory: CatalogueMemory
     exercise_reader: ExerciseReader
     session_reader: SessionReader
 
@@ -109,12 +111,15 @@ class Resources:
             self.broadcast = Broadcast(ring, self.valkey)
             self.reader = await stack.enter_async_context(Reader.opened(settings))
             self.transactions = Transactions(self.database.create_session_maker(), self.publish)
-            self._make_security(ring)
+            self._make_security()
             stack.callback(self.passwords.close)
             self.deadlines = Deadlines(settings.limits.request_timeout)
             await stack.enter_async_context(self.deadlines.watched())
             self.limiter = RateLimiter(self.valkey)
-            self.exercise_reader = ExerciseReader(self.reader.connection, settings.app.cdn_url)
+            self.catalogue_memory = CatalogueMemory(self.broadcast)
+            self.exercise_reader = RememberingReader(
+                self.reader.connection, settings.app.cdn_url, self.catalogue_memory
+            )
             self.session_reader = SessionReader(self.reader)
             self.health = HealthService(settings, self.transactions.sessions, self.valkey)
             await self.broadcast.start()
@@ -126,9 +131,9 @@ class Resources:
     async def publish(self, topics: Collection[UUID]) -> None:
         """Tell every worker that what it knows of these topics is old."""
         await self.broadcast.publish(topics)
-        self.authenticator.catch_up()
+        self.broadcast.catch_up()
 
-    def _make_security(self, ring: InvalidationRing) -> None:
+    def _make_security(self) -> None:
         settings, security = self.settings, self.settings.security
         self.tokens = Tokens(load_keys(settings), settings.app.public_url)
         self.passwords = Passwords(
@@ -142,7 +147,6 @@ class Resources:
         self.throttle = SignInThrottle(self.valkey, self.tokens, settings.limits.sign_in)
         self.authenticator = Authenticator(
             self.tokens,
-            ring,
             self.broadcast,
             PrincipalLoader(self.reader),
             load_keys=lambda: load_keys(settings),

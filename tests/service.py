@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.types import ASGIApp
 
 from app import create_app
+from app.domain.catalogue.memory import CATALOGUE_CHANGED
 from app.plugin import IronTrackPlugin, surrounded
 from app.settings import Settings, load_settings
 
@@ -44,11 +45,13 @@ class Service:
     async def settled(self) -> None:
         """Wait until it hears the news of other machines, and so asks nobody about callers that it knows.
 
-        While tests without a loop run it hears nothing, and begins anew afterwards.
+        While tests without a loop run it hears nothing, and begins anew afterwards. What it remembers of the catalogue
+        is that of the test before.
         """
-        broadcast = self.litestar.plugins.get(IronTrackPlugin).resources.broadcast
-        while not broadcast.sure:
+        resources = self.litestar.plugins.get(IronTrackPlugin).resources
+        while not resources.broadcast.sure:
             await asyncio.sleep(0.01)
+        await resources.publish([CATALOGUE_CHANGED])
 
     def client(self, *, address: str = "127.0.0.1", port: int = 50000, **options: Any) -> httpx.AsyncClient:
         """A new client with its own cookies, closed when the app ends.

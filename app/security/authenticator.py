@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import Unavailable
 from app.security.broadcast import Broadcast
-from app.security.invalidations import EVERYTHING, SIGNING_KEYS, InvalidationRing, Topics
+from app.security.invalidations import EVERYTHING, SIGNING_KEYS, Topics
 from app.security.keys import KeyRing
 from app.security.principal import Principal
 from app.security.tokens import InvalidToken, Tokens
@@ -93,7 +93,6 @@ class Authenticator:
     def __init__(
         self,
         tokens: Tokens,
-        ring: InvalidationRing,
         broadcast: Broadcast,
         loader: PrincipalLoader,
         load_keys: Callable[[], KeyRing] | None = None,
@@ -104,15 +103,13 @@ class Authenticator:
 
         Args:
             tokens: verifies JWTs.
-            ring: news of this machine.
-            broadcast: news of other machines.
+            broadcast: news of changes.
             loader: asked about whoever is not known.
             load_keys: reads the signing keys again, when it is published that they have changed.
             size: principals that are kept at most.
             max_age: seconds after which a principal is loaded again.
         """
         self._tokens = tokens
-        self._ring = ring
         self._broadcast = broadcast
         self._loader = loader
         self._load_keys = load_keys
@@ -123,17 +120,11 @@ class Authenticator:
         self._by_user: dict[UUID, set[bytes]] = {}
         self._loads: set[_Load] = set()
         broadcast.listen(self.drop)
-        tokens.before_use(self.catch_up)
-
-    def catch_up(self) -> None:
-        """Take in what was published on this machine. Whatever uses what is kept here does so by itself."""
-        topics = self._ring.catch_up()
-        if topics:
-            self.drop(topics)
+        tokens.before_use(broadcast.catch_up)
 
     def cached(self, token: str) -> Principal | None:
         """The principal of a token, when that is known for sure without asking anybody."""
-        self.catch_up()
+        self._broadcast.catch_up()
         entry = self._entries.get(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest())
         if (
             entry is not None
@@ -188,7 +179,7 @@ class Authenticator:
         self._loads.add(load)
         try:
             principal = await self._ask(digest, sid)
-            self.catch_up()
+            self._broadcast.catch_up()
         finally:
             self._loads.discard(load)
         self._forget(digest)

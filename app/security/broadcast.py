@@ -59,8 +59,16 @@ class Broadcast:
         return time.monotonic() - self._heard < SURE_FOR
 
     def listen(self, listener: Callable[[Topics], None]) -> None:
-        """From now on calls this with the topics that come from other machines; with `EVERYTHING` after each gap."""
+        """From now on calls this with the topics that are published; with `EVERYTHING` after each gap."""
         self._listeners.append(listener)
+
+    def catch_up(self) -> None:
+        """Tells the listeners what was published on this machine. Whoever uses what such news overtake calls it first;
+        it costs next to nothing when there are none.
+        """
+        topics = self._ring.catch_up()
+        if topics:
+            self._tell(topics)
 
     async def publish(self, topics: Collection[UUID]) -> None:
         """Tells all workers of this machine, then the other machines. Whether Valkey is there decides about the latter

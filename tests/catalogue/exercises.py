@@ -35,6 +35,8 @@ FIELDS = {
     "createdAt",
     "updatedAt",
 }
+IN_LISTS = FIELDS - {"aliases", "instructions", "imagePathEnd", "createdAt", "updatedAt"}
+"""What a list shows of an exercise, unless it is asked for everything."""
 
 
 async def create_custom(actor: Actor, **changes: object) -> dict[str, Any]:

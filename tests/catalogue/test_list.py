@@ -7,7 +7,8 @@ import pytest
 
 from tests.actors import Actor
 from tests.answers import broken_fields, problem
-from tests.catalogue.exercises import EXERCISES, FIELDS, Connection, create_custom, create_system
+from tests.catalogue.exercises import EXERCISES, IN_LISTS, Connection, create_custom, create_system
+from tests.conftest import MakeApp
 from tests.factories import unique
 
 
@@ -58,7 +59,19 @@ class TestPages:
         page = (await athlete.client.get(EXERCISES)).json()
         assert page.keys() == {"items", "total", "limit", "offset"}
         assert (len(page["items"]), page["total"], page["limit"], page["offset"]) == (20, total, 20, 0)
-        assert all(exercise.keys() == FIELDS for exercise in page["items"])
+        assert all(exercise.keys() == IN_LISTS for exercise in page["items"])
+
+    async def test_whole_exercises_when_wanted(self, athlete: Actor, superuser: Actor, make_app: MakeApp) -> None:
+        made = await create_system(superuser, imagePathStart="/press/start.png", imagePathEnd="/press/end.png")
+        service = await make_app(CDN_URL="https://cdn.example.com")
+        client = service.client(cookies=athlete.client.cookies)
+        whole = (await client.get(f"{EXERCISES}/{made['id']}")).json()
+        params = {"searchString": made["name"], "pageSize": 1}
+        brief = (await client.get(EXERCISES, params=params)).json()
+        full = (await client.get(EXERCISES, params={**params, "fields": "full"})).json()
+        assert full == {**brief, "items": [whole]}
+        assert brief["items"] == [{name: whole[name] for name in IN_LISTS}]
+        assert whole["imagePathEnd"] == "https://cdn.example.com/press/end.png"
 
     async def test_pages_follow_each_other_by_name(self, athlete: Actor) -> None:
         pages = [
@@ -94,6 +107,7 @@ class TestPages:
             ("includeInactive=perhaps", "includeInactive", "type"),
             ("searchString=a%00", "searchString", "pattern"),
             (f"searchString={'a' * 201}", "searchString", "length"),
+            ("fields=all", "fields", "enum"),
             ("muscle=1", "muscle", "unknown"),
         ):
             assert broken_fields(await athlete.client.get(f"{EXERCISES}?{query}")) == {field: kind}, query
@@ -111,6 +125,7 @@ class TestPages:
             "",
             "?searchString=bech%20pres",
             "?primaryMuscles=1&tags=1&category=strength&orderBy=createdAt&sortOrder=desc",
+            "?fields=full&equipment=1",
         ],
     )
     async def test_it_takes_one_statement(self, athlete: Actor, statements: Any, query: str) -> None:

@@ -84,7 +84,7 @@ class Service:
     def worker(
         self, size: int = 10_000, max_age: float = 30.0, load_keys: Callable[[], KeyRing] | None = None
     ) -> Authenticator:
-        return Authenticator(self.tokens, self.ring, self.broadcast, self.accounts, load_keys, size, max_age)
+        return Authenticator(self.tokens, self.broadcast, self.accounts, load_keys, size, max_age)
 
     def sign_in(self, user: Principal) -> str:
         assert user.session_id is not None

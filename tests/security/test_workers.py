@@ -68,7 +68,7 @@ def work(path: str, keys: str, token: str, row: Row, questions: Connection) -> N
 async def serve(ring: InvalidationRing, keys: str, token: str, row: Row, questions: Connection) -> None:
     """Answers each question with the version that the token's user has, as far as this worker knows."""
     tokens = Tokens(KeyRing.from_json(keys), ISSUER)
-    authenticator = Authenticator(tokens, ring, Sure(ring, Valkey()), Database(row))
+    authenticator = Authenticator(tokens, Sure(ring, Valkey()), Database(row))
 
     async def load() -> None:
         while True:

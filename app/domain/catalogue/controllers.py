@@ -24,6 +24,8 @@ from app.domain.catalogue.dto import (
     ExerciseFilters,
     ExerciseScope,
     ExerciseSort,
+    ExerciseSummary,
+    Fields,
     MergeTarget,
     NewCustomExercise,
     NewEntry,
@@ -32,6 +34,7 @@ from app.domain.catalogue.dto import (
 )
 from app.domain.catalogue.guards import CATALOGUE_EDITORS
 from app.domain.catalogue.links import EQUIPMENT, EXERCISE_TAGS, MUSCLE_GROUPS, ReferenceList
+from app.domain.catalogue.memory import CatalogueMemory
 from app.domain.catalogue.models import Category, DifficultyLevel, Force, Mechanic
 from app.domain.catalogue.services import (
     ExerciseReader,
@@ -127,9 +130,13 @@ class ExerciseController(Controller):
         filters: NamedDependency[ExerciseFilters],
         page: NamedDependency[PageRequest],
         principal: NamedDependency[Principal],
-    ) -> Page[Exercise]:
+        fields: Annotated[
+            Fields | None, QueryParameter(name="fields", description="Whole exercises, with instructions and aliases.")
+        ] = None,
+    ) -> Page[ExerciseSummary] | Page[Exercise]:
         """The system's exercises and mine. Search looks at names and aliases, and forgives typing errors."""
-        return await exercise_reader.browse(filters, page, principal)
+        browse = exercise_reader.browse if fields is None else exercise_reader.browse_whole
+        return await browse(filters, page, principal)
 
     @get(
         "/criteria",
@@ -338,8 +345,10 @@ def _provide(entries: ReferenceList) -> dict[str, Provide]:
     def provide_entries(db_session: NamedDependency[AsyncSession]) -> ReferenceService:
         return ReferenceService(db_session, entries)
 
-    def provide_reader(reader: NamedDependency[Reader]) -> ReferenceReader:
-        return ReferenceReader(reader.connection, entries)
+    def provide_reader(
+        reader: NamedDependency[Reader], catalogue_memory: NamedDependency[CatalogueMemory]
+    ) -> ReferenceReader:
+        return ReferenceReader(reader.connection, entries, catalogue_memory)
 
     return {
         "entries": Provide(provide_entries, sync_to_thread=False),

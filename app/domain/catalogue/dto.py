@@ -25,6 +25,8 @@ __all__ = (
     "ExerciseFilters",
     "ExerciseScope",
     "ExerciseSort",
+    "ExerciseSummary",
+    "Fields",
     "Instructions",
     "MergeTarget",
     "NewCustomExercise",
@@ -125,6 +127,26 @@ class Exercise(Struct, rename="camel", kw_only=True):
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime
+
+
+class ExerciseSummary(Struct, rename="camel", kw_only=True):
+    """What a list shows of an exercise."""
+
+    id: UUID
+    name: str
+    slug: str | None
+    force: Force | None
+    difficulty_level: DifficultyLevel
+    mechanic: Mechanic | None
+    category: Category
+    default_mode: ExerciseMode
+    image_path_start: str | None
+    primary_muscles: list[Entry]
+    secondary_muscles: list[Entry]
+    equipment: list[Entry]
+    tags: list[Entry]
+    is_active: bool
+    created_by: UUID | None
 
 
 def check_muscles(primary: Iterable[int], secondary: Iterable[int]) -> None:
@@ -248,6 +270,12 @@ class ExerciseSort(StrEnum):
     NAME = "name"
     CREATED_AT = "createdAt"
     DIFFICULTY_LEVEL = "difficultyLevel"
+
+
+class Fields(StrEnum):
+    """How much a list says of each of its items."""
+
+    FULL = "full"
 
 
 class EntrySort(StrEnum):

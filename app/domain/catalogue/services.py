@@ -6,22 +6,22 @@ Writers of one exercise lock its row first. Its version is kept by triggers, whi
 
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
-from asyncpg import Connection, Record
+from asyncpg import Connection
 from msgspec import UNSET, Struct
 from sqlalchemy import RowMapping, TextClause, delete, insert, or_, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.base import uuid7
 from app.db.paging import Page, PageRequest, Precondition, Versioned
-from app.db.transaction import raw_connection
+from app.db.transaction import announce, raw_connection
 from app.domain.catalogue import models
 from app.domain.catalogue.dto import (
     MAX_ENTRY_ID,
@@ -31,6 +31,7 @@ from app.domain.catalogue.dto import (
     EntrySort,
     Exercise,
     ExerciseFilters,
+    ExerciseSummary,
     NewCustomExercise,
     NewEntry,
     NewSystemExercise,
@@ -38,7 +39,8 @@ from app.domain.catalogue.dto import (
     check_muscles,
 )
 from app.domain.catalogue.links import LINKS, Link, ReferenceList, joined
-from app.domain.catalogue.names import slugify
+from app.domain.catalogue.memory import CATALOGUE_CHANGED, CatalogueMemory
+from app.domain.catalogue.names import fold, slugify
 from app.domain.catalogue.search import Parameters, hits
 from app.errors import BrokenField, Conflict, Forbidden, Malformed, NotFound, RuleBroken
 from app.security.principal import Principal
@@ -48,6 +50,7 @@ __all__ = (
     "ExerciseService",
     "ReferenceReader",
     "ReferenceService",
+    "RememberingReader",
 )
 
 # ruff: noqa: S608 (statements are put together from the constants of this module alone; values are parameters)
@@ -56,30 +59,34 @@ _TRAINER: Final = "fitness-trainer"
 _NO_ACCESS: Final = "none"
 _IMAGE_PATH: Final = re.compile(r"(?:/[a-z0-9_-]+){2,}\.(?:jpg|jpeg|png|webp)")
 _LONGEST_IMAGE_PATH: Final = 512
-_DECODER: Final = msgspec.json.Decoder(Exercise)
-_LIST_DECODER: Final = msgspec.json.Decoder(list[Exercise])
+_EXERCISE: Final = msgspec.json.Decoder(Exercise)
+_EXERCISES: Final = msgspec.json.Decoder(list[Exercise])
+_SUMMARIES: Final = msgspec.json.Decoder(list[ExerciseSummary])
+
+T = TypeVar("T", bound=Hashable)
+
+_ENTRY_KEYS: Final[Mapping[EntrySort, Callable[[Entry], tuple[Any, ...]]]] = {
+    EntrySort.ID: lambda entry: (entry.id,),
+    EntrySort.NAME: lambda entry: (fold(entry.name), entry.id),
+}
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 """Lends a connection for one statement."""
 
 
 class ReferenceReader:
-    """The rows of one reference list."""
+    """The rows of one reference list, from memory."""
 
-    def __init__(self, connect: Connect, entries: ReferenceList) -> None:
+    def __init__(self, connect: Connect, entries: ReferenceList, memory: CatalogueMemory) -> None:
         self._connect = connect
         self._entries = entries
+        self._memory = memory
 
     async def browse(self, search: str, order_by: EntrySort, *, descending: bool) -> list[Entry]:
         """All rows whose names contain a text, in any case."""
-        direction = "DESC" if descending else "ASC"
-        statement = (
-            f"SELECT id, name FROM {self._entries.table} WHERE strpos(name, $1) > 0 "
-            f"ORDER BY {order_by.value} {direction}"
-        )
-        async with self._connect() as connection:
-            rows = await connection.fetch(statement, " ".join(search.lower().split()))
-        return [Entry(*row) for row in rows]
+        wanted = " ".join(search.lower().split())
+        found = [entry for entry in (await self._rows()).values() if wanted in entry.name]
+        return sorted(found, key=_ENTRY_KEYS[order_by], reverse=descending)
 
     async def read(self, entry_id: int) -> Entry:
         """One row.
@@ -87,13 +94,21 @@ class ReferenceReader:
         Raises:
             NotFound: there is none with this id.
         """
+        try:
+            return (await self._rows())[entry_id]
+        except KeyError:
+            raise NotFound from None
+
+    async def _rows(self) -> dict[int, Entry]:
+        known: dict[int, Entry] | None = self._memory.recall(self._entries)
+        if known is not None:
+            return known
+        moment = self._memory.moment
         async with self._connect() as connection:
-            row = await connection.fetchrow(
-                f"SELECT id, name FROM {self._entries.table} WHERE id = $1", _bounded(entry_id)
-            )
-        if row is None:
-            raise NotFound
-        return Entry(*row)
+            rows = await connection.fetch(f"SELECT id, name FROM {self._entries.table}")
+        loaded = {row["id"]: Entry(*row) for row in rows}
+        self._memory.remember(self._entries, loaded, moment)
+        return loaded
 
 
 class ReferenceService:
@@ -108,6 +123,7 @@ class ReferenceService:
         """Add a row; its name is kept in lower case."""
         name = data.name.lower()
         added = text(f"INSERT INTO {self._entries.table} (name) VALUES (:name) RETURNING id")
+        announce(self._session, CATALOGUE_CHANGED)
         return Entry((await self._session.execute(added, {"name": name})).scalar_one(), name)
 
     async def change(self, entry_id: int, change: EntryChange) -> Entry:
@@ -121,11 +137,7 @@ class ReferenceService:
         if name != entry.name:
             values = {"id": entry.id, "name": name}
             await self._session.execute(text(f"UPDATE {self._entries.table} SET name = :name WHERE id = :id"), values)
-            uses = " UNION ".join(
-                f"SELECT exercise_id FROM {link.table} WHERE {link.column} = :id" for link in self._links
-            )
-            touched = text(f"UPDATE exercises SET updated_at = now() WHERE id IN ({uses})")
-            await self._session.execute(touched, {"id": entry.id})
+            announce(self._session, CATALOGUE_CHANGED)
         return Entry(entry.id, name)
 
     async def remove(self, entry_id: int) -> None:
@@ -140,6 +152,7 @@ class ReferenceService:
         if await self._session.scalar(text(f"SELECT {used}"), {"id": entry.id}):
             raise Conflict(f"There are exercises with this {self._entries.noun}.")
         await self._session.execute(text(f"DELETE FROM {self._entries.table} WHERE id = :id"), {"id": entry.id})
+        announce(self._session, CATALOGUE_CHANGED)
 
     async def _lock(self, entry_id: int) -> Entry:
         locked = text(f"SELECT id, name FROM {self._entries.table} WHERE id = :id FOR UPDATE")
@@ -163,6 +176,15 @@ def _entries_json(link: Link) -> str:
     )
 
 
+_SUMMARY: Final = f"""
+json_build_object(
+    'id', e.id, 'name', e.name, 'slug', e.slug,
+    'force', e.force, 'difficultyLevel', e.difficulty_level, 'mechanic', e.mechanic, 'category', e.category,
+    'defaultMode', e.default_mode, 'imagePathStart', e.image_path_start,
+    {", ".join(f"'{link.wire}', {_entries_json(link)}" for link in LINKS.values())},
+    'isActive', e.is_active, 'createdBy', e.created_by)::text
+"""
+
 _DOCUMENT: Final = f"""
 json_build_object(
     'id', e.id, 'name', e.name, 'slug', e.slug,
@@ -174,7 +196,7 @@ json_build_object(
     'isActive', e.is_active, 'createdBy', e.created_by, 'createdAt', e.created_at, 'updatedAt', e.updated_at)::text
 """
 
-_READ: Final = f"SELECT e.version, e.created_by, {_DOCUMENT} AS document FROM exercises e WHERE "
+_READ: Final = f"SELECT e.version, {_DOCUMENT} AS document FROM exercises e WHERE "
 
 _READ_BY_ID: Final = _READ + "e.id = $1"
 
@@ -182,15 +204,15 @@ _READ_BY_NAME: Final = _READ + "e.created_by = $1 AND lower(e.name) = lower($2) 
 
 _READ_BY_SLUG: Final = _READ + "e.is_system_default AND e.slug = $1 AND e.is_active"
 
-_LIST: Final = f"""
+_LIST: Final = """
 WITH hits AS (
-    {{hits}}
+    {hits}
 ), page AS (
-    SELECT id, row_number() OVER (ORDER BY key {{direction}}, id) AS position FROM hits
-    ORDER BY position LIMIT {{limit}} OFFSET {{offset}}
+    SELECT id, row_number() OVER (ORDER BY key {direction}, id) AS position FROM hits
+    ORDER BY position LIMIT {limit} OFFSET {offset}
 )
 SELECT (SELECT count(*) FROM hits) AS total,
-    '[' || coalesce(string_agg({_DOCUMENT}, ',' ORDER BY page.position), '') || ']' AS items
+    '[' || coalesce(string_agg({document}, ',' ORDER BY page.position), '') || ']' AS items
 FROM page JOIN exercises e ON e.id = page.id
 """
 
@@ -227,6 +249,13 @@ _ADD_ALIASES: Final = text("""
 """)
 
 
+class _Stored(NamedTuple):
+    """An exercise and its row's version."""
+
+    document: Exercise
+    version: int
+
+
 class ExerciseReader:
     """Exercises: those of the system, the caller's own, and for trainers and superusers everybody's.
 
@@ -245,9 +274,7 @@ class ExerciseReader:
             NotFound: there is none with this id.
             Forbidden: it is somebody else's.
         """
-        async with self._connect() as connection:
-            row = await connection.fetchrow(_READ_BY_ID, exercise_id)
-        return self._versioned(row, principal)
+        return _seen_by(principal, await self._by_id(exercise_id))
 
     async def find(self, name: str | None, slug: str | None, principal: Principal) -> Versioned[Exercise]:
         """The caller's exercise of exactly this name, or the system's of this slug; archived ones are not found.
@@ -256,21 +283,36 @@ class ExerciseReader:
             Malformed: both or neither are given.
             NotFound: there is none.
         """
-        if (name is None) == (slug is None):
-            raise Malformed("Give either name or slug.")
-        async with self._connect() as connection:
-            if name is None:
-                row = await connection.fetchrow(_READ_BY_SLUG, slug)
-            else:
+        match name, slug:
+            case None, str():
+                return _seen_by(principal, await self._by_slug(slug))
+            case str(), None:
                 wanted = " ".join(unicodedata.normalize("NFC", name).split())
-                row = await connection.fetchrow(_READ_BY_NAME, principal.user_id, wanted)
-        return self._versioned(row, principal)
+                return _seen_by(principal, await self._load(_READ_BY_NAME, principal.user_id, wanted))
+            case _:
+                raise Malformed("Give either name or slug.")
 
-    async def browse(self, filters: ExerciseFilters, page: PageRequest, principal: Principal) -> Page[Exercise]:
-        """One page of the system's and the caller's own exercises."""
+    async def browse(self, filters: ExerciseFilters, page: PageRequest, principal: Principal) -> Page[ExerciseSummary]:
+        """One page of the system's and the caller's own exercises, with what a list shows of them."""
+        total, items = await self._page(_SUMMARY, filters, page, principal)
+        exercises = _SUMMARIES.decode(items)
+        for exercise in exercises:
+            exercise.image_path_start = self._picture(exercise.image_path_start)
+        return Page(exercises, total, page.page_size, page.offset)
+
+    async def browse_whole(self, filters: ExerciseFilters, page: PageRequest, principal: Principal) -> Page[Exercise]:
+        """The same page, with everything that there is to say."""
+        total, items = await self._page(_DOCUMENT, filters, page, principal)
+        exercises = [self._shown(exercise) for exercise in _EXERCISES.decode(items)]
+        return Page(exercises, total, page.page_size, page.offset)
+
+    async def _page(
+        self, document: str, filters: ExerciseFilters, page: PageRequest, principal: Principal
+    ) -> tuple[int, str]:
         parameters = Parameters()
         found = hits(filters, principal.user_id, parameters)
         statement = _LIST.format(
+            document=document,
             hits=found.statement,
             direction="DESC" if found.descending else "ASC",
             limit=parameters.add(page.page_size),
@@ -278,26 +320,64 @@ class ExerciseReader:
         )
         async with self._connect() as connection:
             [(total, items)] = await connection.fetch(statement, *parameters)
-        exercises = [self._shown(exercise) for exercise in _LIST_DECODER.decode(items)]
-        return Page(exercises, total, page.page_size, page.offset)
+        return total, items
 
-    def _versioned(self, row: Record | None, principal: Principal) -> Versioned[Exercise]:
+    async def _by_id(self, exercise_id: UUID) -> _Stored | None:
+        return await self._load(_READ_BY_ID, exercise_id)
+
+    async def _by_slug(self, slug: str) -> _Stored | None:
+        return await self._load(_READ_BY_SLUG, slug)
+
+    async def _load(self, statement: str, *arguments: object) -> _Stored | None:
+        async with self._connect() as connection:
+            row = await connection.fetchrow(statement, *arguments)
         if row is None:
-            raise NotFound
-        access = _access(row["created_by"], principal)
-        if access == _NO_ACCESS:
-            raise Forbidden("This is another user's exercise.")
-        return Versioned(self._shown(_DECODER.decode(row["document"])), row["version"], access)
+            return None
+        return _Stored(self._shown(_EXERCISE.decode(row["document"])), row["version"])
 
     def _shown(self, exercise: Exercise) -> Exercise:
         """A decoded document as it goes out: with the CDN's prefix, and in UTC whatever the session's time zone."""
-        if exercise.image_path_start:
-            exercise.image_path_start = self._cdn_url + exercise.image_path_start
-        if exercise.image_path_end:
-            exercise.image_path_end = self._cdn_url + exercise.image_path_end
+        exercise.image_path_start = self._picture(exercise.image_path_start)
+        exercise.image_path_end = self._picture(exercise.image_path_end)
         exercise.created_at = exercise.created_at.astimezone(UTC)
         exercise.updated_at = exercise.updated_at.astimezone(UTC)
         return exercise
+
+    def _picture(self, path: str | None) -> str | None:
+        return path and self._cdn_url + path
+
+
+def _seen_by(principal: Principal, stored: _Stored | None) -> Versioned[Exercise]:
+    if stored is None:
+        raise NotFound
+    access = _access(stored.document.created_by, principal)
+    if access == _NO_ACCESS:
+        raise Forbidden("This is another user's exercise.")
+    return Versioned(stored.document, stored.version, access)
+
+
+class RememberingReader(ExerciseReader):
+    """The same, but details of the system's exercises come from memory."""
+
+    def __init__(self, connect: Connect, cdn_url: str, memory: CatalogueMemory) -> None:
+        super().__init__(connect, cdn_url)
+        self._memory = memory
+
+    async def _by_id(self, exercise_id: UUID) -> _Stored | None:
+        return await self._remembered(exercise_id, super()._by_id)
+
+    async def _by_slug(self, slug: str) -> _Stored | None:
+        return await self._remembered(slug, super()._by_slug)
+
+    async def _remembered(self, key: T, load: Callable[[T], Awaitable[_Stored | None]]) -> _Stored | None:
+        known: _Stored | None = self._memory.recall(key)
+        if known is not None:
+            return known
+        moment = self._memory.moment
+        loaded = await load(key)
+        if loaded is not None and loaded.document.created_by is None:
+            self._memory.remember(key, loaded, moment)
+        return loaded
 
 
 class ExerciseService(ExerciseReader):
@@ -322,6 +402,7 @@ class ExerciseService(ExerciseReader):
             NotFound: muscles, equipment or tags with these ids do not exist; all are named.
             RuleBroken: the name gives no slug, or a picture's path is not one.
         """
+        announce(self._session, CATALOGUE_CHANGED)
         return await self._create(_given(data), principal, slug=slugify(data.name), is_system_default=True)
 
     async def change_custom(
@@ -348,6 +429,7 @@ class ExerciseService(ExerciseReader):
         locked = await self._lock(exercise_id)
         if locked["created_by"] is not None:
             raise NotFound
+        announce(self._session, CATALOGUE_CHANGED)
         return await self._change(exercise_id, _given(change), precondition, principal)
 
     async def delete(self, exercise_id: UUID, precondition: Precondition, principal: Principal) -> None:
@@ -397,6 +479,7 @@ class ExerciseService(ExerciseReader):
         if locked["created_by"] is None:
             raise Conflict("It is an exercise of the system already.")
         precondition.check(locked["version"], _access(locked["created_by"], principal))
+        announce(self._session, CATALOGUE_CHANGED)
         changes = {"created_by": None, "is_system_default": True, "slug": slugify(locked["name"])}
         await self._update(exercise_id, changes)
         return await self.read(exercise_id, principal)
@@ -478,8 +561,9 @@ class ExerciseService(ExerciseReader):
     async def _lock_own(self, exercise_id: UUID, precondition: Precondition, principal: Principal) -> RowMapping:
         """Lock what the caller owns, or what is the system's where the caller is a superuser."""
         locked = await self._lock(exercise_id)
-        owned = locked["created_by"] == principal.user_id
-        if not owned and not (locked["created_by"] is None and principal.is_superuser):
+        if locked["created_by"] is None and principal.is_superuser:
+            announce(self._session, CATALOGUE_CHANGED)
+        elif locked["created_by"] != principal.user_id:
             raise Forbidden
         precondition.check(locked["version"], _access(locked["created_by"], principal))
         return locked
