@@ -8,7 +8,7 @@ from advanced_alchemy.alembic.commands import AlembicCommands
 from app.db.engine import database_config
 from app.db.transaction import Transactions
 from app.domain.accounts.services import seed_roles
-from app.domain.catalogue.seed import seed_catalogue
+from app.domain.catalogue.seed import seed_changed_catalogue
 from app.settings import Settings
 
 __all__ = ("prepare_database",)
@@ -32,7 +32,7 @@ async def _seed(settings: Settings) -> None:
     try:
         async with Transactions(config.create_session_maker(), _tell_nobody).begin() as session:
             await seed_roles(session)
-            await seed_catalogue(session)
+            await seed_changed_catalogue(session)
     finally:
         await engine.dispose()
 

@@ -1,19 +1,27 @@
-"""Bringing the shipped catalogue into a database."""
+"""Bringing the shipped catalogue into a database, and out of it again."""
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.cli.catalogue import catalogue_group
 from app.db.engine import database_config
-from app.domain.catalogue.seed import SOURCE, SeedReport, load_catalogue, seed_catalogue
-from tests.catalogue.exercises import Connection, shipped_id
+from app.domain.catalogue.export import export_catalogue
+from app.domain.catalogue.files import SHIPPED as SHIPPED_FOLDER
+from app.domain.catalogue.files import Catalogue, digest, load_catalogue, write_catalogue
+from app.domain.catalogue.models import Category
+from app.domain.catalogue.seed import SOURCE, SeedReport, seed_catalogue, seed_changed_catalogue
+from tests.actors import Actor
+from tests.catalogue.exercises import EXERCISES, Connection, create_system, row, shipped_id, use_in_session
 from tests.service import Service
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -28,9 +36,15 @@ TABLES = (
     "muscle_groups",
     "equipment",
     "exercise_tags",
+    "catalogue_seed",
 )
 SHIPPED = load_catalogue()
-COUNT = sum(len(exercises) for exercises in SHIPPED.exercises.values())
+ENTRIES = {key: entry for exercises in SHIPPED.exercises.values() for key, entry in exercises.items()}
+CATEGORIES = {key: category for category, exercises in SHIPPED.exercises.items() for key in exercises}
+COUNT = len(ENTRIES)
+NOTHING_NEW = SeedReport(
+    entries=0, added=[], updated=[], unchanged=COUNT, edited={}, deleted=[], refused=[], retired=[]
+)
 
 
 @pytest.fixture
@@ -40,9 +54,29 @@ async def sessions(service: Service) -> AsyncIterator[Sessions]:
     await config.get_engine().dispose()
 
 
-async def seed(sessions: Sessions) -> SeedReport:
+async def seed(sessions: Sessions, folder: Path = SHIPPED_FOLDER) -> SeedReport:
     async with sessions() as session, session.begin():
-        return await seed_catalogue(session)
+        return await seed_catalogue(session, folder)
+
+
+@pytest.fixture
+def edit(tmp_path: Path) -> Callable[..., Path]:
+    """A folder whose files differ from ours: fields of one entry, or None to leave it out."""
+
+    def edited(key: str, **fields: Any) -> Path:
+        folder = tmp_path / "edited"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(SHIPPED_FOLDER, folder)
+        for path in folder.glob("exercises/*.toml"):
+            path.write_text(re.sub(rf"\n\[{key}\]\n.*?(?=\n\[|\Z)", "", path.read_text(), flags=re.DOTALL))
+        if fields:
+            entry = msgspec.structs.replace(ENTRIES[key], **fields)
+            write_catalogue(tmp_path / "entry", Catalogue(SHIPPED.lists, {CATEGORIES[key]: {key: entry}}))
+            [written] = (tmp_path / "entry").glob("exercises/*.toml")
+            written.rename(folder / "exercises" / "entry.toml")
+        return folder
+
+    return edited
 
 
 async def everything(connection: Connection) -> dict[str, list[str]]:
@@ -57,23 +91,29 @@ async def everything(connection: Connection) -> dict[str, list[str]]:
     return {**rows, "sequences": [value for (value,) in last]}
 
 
+async def changed_exercises(connection: Connection, before: dict[str, list[str]]) -> int:
+    """How many rows of exercises are not what they were."""
+    return len(set((await everything(connection))["exercises"]) - set(before["exercises"]))
+
+
 async def empty(connection: Connection) -> None:
     for table in TABLES:
         await connection.execute(f"DELETE FROM {table}")
 
 
-class TestSeedCatalogue:
-    async def test_an_empty_database_gets_everything(
-        self, sessions: Sessions, connection: Connection, statements: Any
-    ) -> None:
+async def forget(connection: Connection) -> None:
+    """As if the last seeding had been one of a version that made no records."""
+    await connection.execute("DELETE FROM catalogue_seed")
+
+
+class TestAnEmptyDatabase:
+    async def test_it_gets_everything(self, sessions: Sessions, connection: Connection, statements: Any) -> None:
         await empty(connection)
-        began = time.perf_counter()
         with statements() as sent:
             report = await seed(sessions)
-        assert time.perf_counter() - began < 2
-        assert len(sent) < 20
-        assert report == SeedReport(entries=54, added=COUNT, kept=0, refused=[])
-        for key, entry in SHIPPED.exercises[next(iter(SHIPPED.exercises))].items():
+        assert len(sent) < 150
+        assert report == msgspec.structs.replace(NOTHING_NEW, entries=54, added=sorted(ENTRIES), unchanged=0)
+        for key, entry in SHIPPED.exercises[Category.STRONGMAN].items():
             stored = await connection.fetchrow(
                 """
                 SELECT e.*,
@@ -89,67 +129,280 @@ class TestSeedCatalogue:
             )
             assert stored is not None
             assert (stored["name"], stored["slug"], stored["is_system_default"]) == (entry.name, key, True)
-            assert stored["instructions"] == " ".join(entry.sentences)
+            assert stored["instructions"] == entry.instructions
             assert tuple(stored["aliases"]) == entry.aliases
             assert set(stored["primary_muscles"]) == set(entry.primary_muscles)
             assert set(stored["tags"]) == set(entry.tags)
 
-    async def test_again_changes_nothing(self, sessions: Sessions, connection: Connection, statements: Any) -> None:
-        before = await everything(connection)
-        await seed(sessions)
-        with statements() as sent:
-            report = await seed(sessions)
-        assert report == SeedReport(entries=0, added=0, kept=COUNT, refused=[])
-        assert len(sent) == 4
-        assert await everything(connection) == before
+    async def test_two_at_once(self, sessions: Sessions, connection: Connection) -> None:
+        await empty(connection)
+        reports = await asyncio.gather(seed(sessions), seed(sessions))
+        assert sorted(len(report.added) for report in reports) == [0, COUNT]
+        assert await connection.fetchval("SELECT count(*) FROM exercises") == COUNT
 
-    async def test_what_an_administrator_changed_is_kept(self, sessions: Sessions, connection: Connection) -> None:
-        exercise_id = await shipped_id(connection, "plank")
-        await connection.execute("UPDATE exercises SET name = 'Board', slug = 'board' WHERE id = $1", exercise_id)
-        await connection.execute("UPDATE exercises SET is_active = false WHERE slug = 'crunch'")
-        await connection.execute("UPDATE muscle_groups SET name = 'abs' WHERE name = 'abdominals'")
-        before = await everything(connection)
-        await seed(sessions)
-        assert await everything(connection) == before
-
-    async def test_a_missing_one_is_added_with_all_that_belongs_to_it(
-        self, sessions: Sessions, connection: Connection
+    async def test_a_broken_file_stores_nothing(
+        self, sessions: Sessions, connection: Connection, edit: Callable[..., Path]
     ) -> None:
-        counts = {table: len(rows) for table, rows in (await everything(connection)).items()}
-        await connection.execute("DELETE FROM exercises WHERE slug = 'kettlebell-swing'")
-        assert await seed(sessions) == SeedReport(entries=0, added=1, kept=COUNT - 1, refused=[])
-        assert {table: len(rows) for table, rows in (await everything(connection)).items()} == counts
+        await empty(connection)
+        folder = edit("plank")
+        (folder / "exercises" / "cardio.toml").write_text('category = "cardio"\n[burpee]\nname = 5\n')
+        with pytest.raises(ValueError, match=r"cardio\.toml: .*name"):
+            await seed(sessions, folder)
+        assert await connection.fetchval("SELECT count(*) FROM exercises") == 0
+
+
+class TestAgain:
+    async def test_nothing_is_written(self, sessions: Sessions, connection: Connection) -> None:
+        before = await everything(connection)
+        assert await seed(sessions) == NOTHING_NEW
+        assert await everything(connection) == before
+
+    async def test_at_a_start_the_same_files_are_not_even_read(
+        self, sessions: Sessions, connection: Connection, statements: Any
+    ) -> None:
+        async with sessions() as session, session.begin():
+            await session.connection()
+            with statements() as sent:
+                await seed_changed_catalogue(session)
+        assert len(sent) == 2  # BEGIN is one
+        await connection.execute("DELETE FROM catalogue_seed WHERE kind = 'files'")
+        await connection.execute("DELETE FROM catalogue_seed WHERE key = 'plank'")
+        await connection.execute("DELETE FROM exercises WHERE slug = 'plank'")
+        async with sessions() as session, session.begin():
+            await seed_changed_catalogue(session)
+        assert await shipped_id(connection, "plank")
+
+
+class TestAnEditedFile:
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"instructions": "Lie down on your forearms and toes.\nStay."},
+            {"aliases": ("Board", "Front Board")},
+            {"tags": ("hiit",), "equipment": ("other",)},
+            {"primary_muscles": ("glutes",), "secondary_muscles": ("abdominals", "lats")},
+            {"archived": True, "image_path_start": "/core/plank.jpg"},
+        ],
+    )
+    async def test_exactly_that_changes(
+        self, sessions: Sessions, connection: Connection, edit: Callable[..., Path], fields: dict[str, Any]
+    ) -> None:
+        before = await everything(connection)
+        exercise_id = await shipped_id(connection, "plank")
+        aliases = (await row(connection, exercise_id))["exercise_aliases"]
+        report = await seed(sessions, edit("plank", **fields))
+        assert report == msgspec.structs.replace(NOTHING_NEW, updated=["plank"], unchanged=COUNT - 1)
+        assert await shipped_id(connection, "plank") == exercise_id
+        assert await changed_exercises(connection, before) == 1
+        assert ((await row(connection, exercise_id))["exercise_aliases"] == aliases) is ("aliases" not in fields)
+        async with sessions() as session:
+            exported = (await export_catalogue(session)).exercises[Category.STRENGTH]["plank"]
+        assert exported == msgspec.structs.replace(ENTRIES["plank"], **fields)
+        assert await seed(sessions) == msgspec.structs.replace(NOTHING_NEW, updated=["plank"], unchanged=COUNT - 1)
+
+    async def test_a_new_name_is_the_same_exercise_with_another_slug(
+        self, sessions: Sessions, connection: Connection, athlete: Actor, edit: Callable[..., Path]
+    ) -> None:
+        exercise_id = await shipped_id(connection, "plank")
+        reference = await use_in_session(connection, athlete, exercise_id)
+        await seed(sessions, edit("plank", name="Front Board"))
+        assert await shipped_id(connection, "front-board") == exercise_id
+        assert tuple(
+            await connection.fetchrow(
+                "SELECT exercise_id, exercise_name_snapshot FROM training_session_exercises WHERE id = $1", reference
+            )
+        ) == (exercise_id, "Plank")
+
+    async def test_a_name_of_another_exercise_is_refused_and_tried_again(
+        self, sessions: Sessions, connection: Connection, edit: Callable[..., Path]
+    ) -> None:
+        before = await everything(connection)
+        for _ in range(2):
+            report = await seed(sessions, edit("plank", name="BURPEE"))
+            assert report == msgspec.structs.replace(NOTHING_NEW, refused=["plank"])
+        assert (await everything(connection))["exercises"] == before["exercises"]
+
+    async def test_what_is_no_longer_shipped_stays(
+        self, sessions: Sessions, connection: Connection, edit: Callable[..., Path]
+    ) -> None:
+        before = await everything(connection)
+        report = await seed(sessions, edit("plank"))
+        assert report == msgspec.structs.replace(NOTHING_NEW, unchanged=COUNT - 1, retired=["plank"])
+        assert (await everything(connection))["exercises"] == before["exercises"]
+
+
+class TestAnAdministrator:
+    async def test_edits_are_kept_and_reported(
+        self, sessions: Sessions, connection: Connection, superuser: Actor, edit: Callable[..., Path]
+    ) -> None:
+        exercise_id = await shipped_id(connection, "plank")
+        changes = {"name": "Board", "aliases": ["Plank Hold"], "instructions": "Stay."}
+        answer = await superuser.client.patch(f"{EXERCISES}/system/{exercise_id}", json=changes)
+        assert answer.status_code == 200, answer.text
+        await superuser.client.post(f"{EXERCISES}/{await shipped_id(connection, 'burpee')}/archive")
+        before = await everything(connection)
+        edited = {"burpee": ["archived"], "plank": ["aliases", "instructions", "name"]}
+        report = await seed(sessions)
+        assert (report.edited, report.updated) == (edited, [])
+        assert await everything(connection) == before
+        # The files change another field, and one that the administrator has changed too.
+        folder = edit("plank", instructions="Hold still.", difficulty_level="expert")
+        report = await seed(sessions, folder)
+        assert (report.edited, report.updated) == (edited, ["plank"])
+        stored = await row(connection, exercise_id)
+        assert (stored["name"], stored["slug"], stored["instructions"]) == ("Board", "board", "Stay.")
+        assert stored["difficulty_level"] == "expert"
+
+    async def test_a_muscle_stays_either_primary_or_secondary(
+        self, sessions: Sessions, connection: Connection, superuser: Actor, edit: Callable[..., Path]
+    ) -> None:
+        exercise_id = await shipped_id(connection, "plank")
+        lats = await connection.fetchval("SELECT id FROM muscle_groups WHERE name = 'lats'")
+        await superuser.client.patch(f"{EXERCISES}/system/{exercise_id}", json={"primaryMuscles": [lats]})
+        before = await row(connection, exercise_id)
+        report = await seed(sessions, edit("plank", secondary_muscles=("lats",)))
+        assert report.edited == {"plank": ["primary_muscles", "secondary_muscles"]}
+        assert await row(connection, exercise_id) == before
+
+    async def test_what_was_deleted_stays_away(
+        self, sessions: Sessions, connection: Connection, superuser: Actor
+    ) -> None:
+        await superuser.client.delete(f"{EXERCISES}/{await shipped_id(connection, 'burpee')}")
+        before = await everything(connection)
+        report = await seed(sessions)
+        assert report == msgspec.structs.replace(NOTHING_NEW, unchanged=COUNT - 1, deleted=["burpee"])
+        assert await everything(connection) == before
+
+    async def test_renamed_and_deleted_list_entries_stay_so(
+        self, sessions: Sessions, connection: Connection, edit: Callable[..., Path]
+    ) -> None:
+        await connection.execute("UPDATE muscle_groups SET name = 'abs' WHERE name = 'abdominals'")
+        await connection.execute(
+            "DELETE FROM exercise_tag_map USING exercise_tags WHERE id = tag_id AND name = 'rehab'"
+        )
+        await connection.execute("DELETE FROM exercise_tags WHERE name = 'rehab'")
+        before = await everything(connection)
+        report = await seed(sessions)
+        assert (report.entries, report.updated, report.edited) == (0, [], {})
+        report = await seed(sessions, edit("plank", tags=("rehab", "hiit")))
+        assert (report.entries, report.updated) == (0, ["plank"])
+        after = await everything(connection)
+        assert (after["muscle_groups"], after["exercise_tags"]) == (before["muscle_groups"], before["exercise_tags"])
 
     async def test_a_taken_name_is_reported_and_the_others_are_added(
         self, sessions: Sessions, connection: Connection
     ) -> None:
+        await connection.execute("DELETE FROM catalogue_seed WHERE key IN ('plank', 'burpee')")
         await connection.execute("UPDATE exercises SET source = NULL, external_id = NULL WHERE slug = 'plank'")
         await connection.execute("DELETE FROM exercises WHERE slug = 'burpee'")
         before = await connection.fetchval("SELECT e::text FROM exercises e WHERE slug = 'plank'")
-        assert await seed(sessions) == SeedReport(entries=0, added=1, kept=COUNT - 2, refused=["plank"])
+        report = await seed(sessions)
+        assert report == msgspec.structs.replace(NOTHING_NEW, added=["burpee"], unchanged=COUNT - 2, refused=["plank"])
         assert await connection.fetchval("SELECT e::text FROM exercises e WHERE slug = 'plank'") == before
 
-    async def test_two_at_once(self, sessions: Sessions, connection: Connection) -> None:
-        await empty(connection)
-        reports = await asyncio.gather(seed(sessions), seed(sessions))
-        assert sorted(report.added for report in reports) == [0, COUNT]
-        assert await connection.fetchval("SELECT count(*) FROM exercises") == COUNT
+
+class TestWithoutRecords:
+    async def test_what_nobody_touched_is_brought_up_to_date(self, sessions: Sessions, connection: Connection) -> None:
+        await connection.execute("UPDATE exercises SET instructions = 'Of an earlier version.' WHERE slug = 'plank'")
+        await connection.execute(
+            "ALTER TABLE exercises DISABLE TRIGGER raise_version;"
+            "UPDATE exercises SET updated_at = created_at;"
+            "ALTER TABLE exercises ENABLE TRIGGER raise_version"
+        )
+        await forget(connection)
+        report = await seed(sessions)
+        assert report == msgspec.structs.replace(NOTHING_NEW, updated=["plank"], unchanged=COUNT - 1)
+        stored = await row(connection, await shipped_id(connection, "plank"))
+        assert stored["instructions"] == ENTRIES["plank"].instructions
+
+    async def test_what_was_touched_later_counts_as_an_administrators(
+        self, sessions: Sessions, connection: Connection
+    ) -> None:
+        await connection.execute(
+            "UPDATE exercises SET created_at = created_at - interval '1 day', name = 'Board' WHERE slug = 'plank'"
+        )
+        await forget(connection)
+        assert (await seed(sessions)).edited == {"plank": ["name"]}
 
 
-class TestCommand:
-    async def invoke(self, service: Service, *arguments: str) -> str:
+class TestExport:
+    async def test_it_gives_the_shipped_files_byte_for_byte(self, sessions: Sessions, tmp_path: Path) -> None:
+        async with sessions() as session:
+            write_catalogue(tmp_path / "exported", await export_catalogue(session))
+        write_catalogue(tmp_path / "shipped", SHIPPED)
+        for path in sorted((tmp_path / "shipped").rglob("*.toml")):
+            exported = tmp_path / "exported" / path.relative_to(tmp_path / "shipped")
+            assert exported.read_text() == path.read_text(), path.name
+
+    async def test_it_has_what_was_added_and_changed(
+        self, sessions: Sessions, superuser: Actor, connection: Connection
+    ) -> None:
+        text = 'Mind the """ and the \\ here.\nSecond line.'
+        made = await create_system(superuser, name="Ærobic Step", instructions=text, aliases=["Step"])
+        await superuser.client.post(f"{EXERCISES}/{made['id']}/archive")
+        await superuser.client.patch(
+            f"{EXERCISES}/system/{await shipped_id(connection, 'plank')}", json={"name": "Board"}
+        )
+        taker = await create_system(superuser, name="Plank")
+        async with sessions() as session:
+            catalogue = await export_catalogue(session)
+        exported = {key: entry for entries in catalogue.exercises.values() for key, entry in entries.items()}
+        assert (exported["plank"].name, exported["plank-2"].name) == ("Board", "Plank")
+        assert exported["plank-2"].instructions == taker["instructions"]
+        mine = exported["aerobic-step"]
+        assert (mine.name, mine.instructions, mine.aliases, mine.archived) == ("Ærobic Step", text, ("Step",), True)
+
+    async def test_what_is_written_is_read_again(self, sessions: Sessions, superuser: Actor, tmp_path: Path) -> None:
+        await create_system(superuser, name="Ærobic Step", instructions='Mind the """ and the \\ here.\n\nSecond line.')
+        async with sessions() as session:
+            catalogue = await export_catalogue(session)
+        write_catalogue(tmp_path, catalogue)
+        assert load_catalogue(tmp_path).exercises == catalogue.exercises
+
+
+class TestCommands:
+    async def invoke(self, service: Service, *arguments: str, exit_code: int = 0) -> str:
         variables = {"DATABASE_URL": service.settings.database.url, "VALKEY_URL": service.settings.cache.url}
         result = await asyncio.to_thread(
-            CliRunner().invoke, catalogue_group, ["seed", *arguments], env=variables, catch_exceptions=False
+            CliRunner().invoke, catalogue_group, arguments, env=variables, catch_exceptions=False
         )
-        assert result.exit_code == 0, result.output
-        return result.stdout
+        assert result.exit_code == exit_code, result.output
+        return result.output if exit_code else result.stdout
 
-    async def test_it_says_what_it_did(self, service: Service, connection: Connection) -> None:
-        await connection.execute("DELETE FROM exercises WHERE slug = 'burpee'")
-        assert await self.invoke(service) == f"Added 1 exercise, kept {COUNT - 1}.\n"
-        assert await connection.fetchval("SELECT count(*) FROM exercises WHERE slug = 'burpee'") == 1
+    async def test_seed_says_what_it_did(self, service: Service, superuser: Actor, connection: Connection) -> None:
+        assert await self.invoke(service, "seed") == f"Added 0 exercises, updated 0, left {COUNT} as they were.\n"
+        await superuser.client.delete(f"{EXERCISES}/{await shipped_id(connection, 'burpee')}")
+        await superuser.client.patch(
+            f"{EXERCISES}/system/{await shipped_id(connection, 'plank')}", json={"name": "Board"}
+        )
+        assert await self.invoke(service, "seed") == (
+            f"Added 0 exercises, updated 0, left {COUNT - 1} as they were.\n"
+            "Changed by an administrator, and kept:\n  plank: name\n"
+            "Deleted by an administrator, and not added again: burpee.\n"
+        )
 
-    async def test_as_json(self, service: Service) -> None:
-        told = json.loads(await self.invoke(service, "--json"))
-        assert told == {"entries": 0, "added": 0, "kept": COUNT, "refused": []}
+    async def test_seed_as_json(self, service: Service) -> None:
+        told = json.loads(await self.invoke(service, "seed", "--json"))
+        assert told == msgspec.to_builtins(NOTHING_NEW)
+
+    async def test_workers_hear_of_it(self, service: Service, athlete: Actor, connection: Connection) -> None:
+        exercise_id = await shipped_id(connection, "plank")
+        url = f"{EXERCISES}/{exercise_id}"
+        await athlete.client.get(url)
+        await connection.execute("DELETE FROM catalogue_seed WHERE key = 'plank'")
+        await connection.execute("DELETE FROM exercises WHERE id = $1", exercise_id)
+        await self.invoke(service, "seed")
+        assert (await athlete.client.get(url)).status_code == 404
+
+    async def test_export(self, service: Service, tmp_path: Path) -> None:
+        folder = tmp_path / "catalogue"
+        assert await self.invoke(service, "export", str(folder)) == f"Wrote {COUNT:,} exercises to {folder}.\n"
+        (folder / "exercises" / "old.toml").write_text('category = "cardio"\n')
+        await self.invoke(service, "export", str(folder))
+        assert not (folder / "exercises" / "old.toml").exists()
+        assert digest(folder) == digest()
+
+    async def test_export_spares_other_folders(self, service: Service, tmp_path: Path) -> None:
+        (tmp_path / "diary.txt").write_text("Dear diary")
+        assert "holds something else" in await self.invoke(service, "export", str(tmp_path), exit_code=1)
+        assert not (tmp_path / "reference.toml").exists()

@@ -1,6 +1,7 @@
 """Exercises, and the lists that they refer to."""
 
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -17,6 +18,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.base import Base, RootMixin, UUIDKey, text_enum
@@ -33,6 +35,8 @@ __all__ = (
     "Force",
     "Mechanic",
     "MuscleGroup",
+    "SeedKind",
+    "SeedRecord",
 )
 
 
@@ -258,3 +262,28 @@ class ExerciseAlias(Base):
     id: Mapped[int] = mapped_column(Identity(always=False), primary_key=True)
     exercise_id: Mapped[UUID] = mapped_column(ForeignKey("exercises.id", ondelete="CASCADE"))
     alias: Mapped[str] = mapped_column(String(100))
+
+
+class SeedKind(StrEnum):
+    """What a record of the last seeding is about."""
+
+    FILES = "files"
+    EXERCISE = "exercise"
+    MUSCLE_GROUPS = "muscle_groups"
+    EQUIPMENT = "equipment"
+    EXERCISE_TAGS = "exercise_tags"
+
+
+class SeedRecord(Base):
+    """What the last seeding was given, so that the next one can tell its own changes from an administrator's.
+
+    Attributes:
+        key: of the entry in the files.
+        content: of an exercise its fields, of a row in a reference list its id, of the files their digest.
+    """
+
+    __tablename__ = "catalogue_seed"
+
+    kind: Mapped[SeedKind] = mapped_column(text_enum(SeedKind, "kind"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    content: Mapped[Any] = mapped_column(JSONB)
