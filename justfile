@@ -75,6 +75,10 @@ load host="http://127.0.0.1:8000":
 lock:
     {{ uv }} export --quiet --no-dev --no-header --no-annotate --output-file requirements.lock
 
+# the files of the catalogue, in the one shape that an export has
+catalogue:
+    {{ uv }} run python -m tests.catalogue.test_data
+
 # the table of settings in README.md
 readme:
     {{ uv }} run python -m tests.test_readme
