@@ -120,14 +120,16 @@ async def _prepare_clearing(connection: "asyncpg.Connection[asyncpg.Record]") ->
     await connection.execute("CREATE SCHEMA seed")
     statements = []
     for table, columns, key in await connection.fetch(_TABLES):
-        if not await connection.fetchval(f'SELECT EXISTS (SELECT FROM public."{table}")'):
+        count = await connection.fetchval(f'SELECT count(*) FROM public."{table}"')
+        if not count:
             statements.append(f'DELETE FROM public."{table}"')
             continue
         await connection.execute(f'CREATE TABLE seed."{table}" AS SELECT {columns} FROM public."{table}"')
         statements.append(f'DELETE FROM public."{table}" WHERE xmin::text::bigint >= {now}')
         statements.append(
             f'INSERT INTO public."{table}" ({columns}) OVERRIDING SYSTEM VALUE '
-            f'SELECT {columns} FROM seed."{table}" WHERE ({key}) NOT IN (SELECT {key} FROM public."{table}")'
+            f'SELECT {columns} FROM seed."{table}" WHERE (SELECT count(*) < {count} FROM public."{table}") '
+            f'AND ({key}) NOT IN (SELECT {key} FROM public."{table}")'
         )
     return ";".join(statements)
 
