@@ -65,13 +65,19 @@ _SUMMARIES: Final = msgspec.json.Decoder(list[ExerciseSummary])
 
 T = TypeVar("T", bound=Hashable)
 
-_ENTRY_KEYS: Final[Mapping[EntrySort, Callable[[Entry], tuple[Any, ...]]]] = {
-    EntrySort.ID: lambda entry: (entry.id,),
-    EntrySort.NAME: lambda entry: (fold(entry.name), entry.id),
-}
-
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 """Lends a connection for one statement."""
+
+
+class _ListRows(NamedTuple):
+    """A reference list in both of its orders."""
+
+    by_id: dict[int, Entry]
+    by_name: list[Entry]
+
+
+def _folded_name(entry: Entry) -> str:
+    return fold(entry.name)
 
 
 class ReferenceReader:
@@ -84,9 +90,11 @@ class ReferenceReader:
 
     async def browse(self, search: str, order_by: EntrySort, *, descending: bool) -> list[Entry]:
         """All rows whose names contain a text, in any case."""
-        wanted = " ".join(search.lower().split())
-        found = [entry for entry in (await self._rows()).values() if wanted in entry.name]
-        return sorted(found, key=_ENTRY_KEYS[order_by], reverse=descending)
+        rows = await self._rows()
+        found = rows.by_id.values() if order_by is EntrySort.ID else rows.by_name
+        if wanted := " ".join(search.lower().split()):
+            found = [entry for entry in found if wanted in entry.name]
+        return list(reversed(found) if descending else found)
 
     async def read(self, entry_id: int) -> Entry:
         """One row.
@@ -95,18 +103,19 @@ class ReferenceReader:
             NotFound: there is none with this id.
         """
         try:
-            return (await self._rows())[entry_id]
+            return (await self._rows()).by_id[entry_id]
         except KeyError:
             raise NotFound from None
 
-    async def _rows(self) -> dict[int, Entry]:
-        known: dict[int, Entry] | None = self._memory.recall(self._entries)
+    async def _rows(self) -> _ListRows:
+        known: _ListRows | None = self._memory.recall(self._entries)
         if known is not None:
             return known
         moment = self._memory.moment
         async with self._connect() as connection:
-            rows = await connection.fetch(f"SELECT id, name FROM {self._entries.table}")
-        loaded = {row["id"]: Entry(*row) for row in rows}
+            rows = await connection.fetch(f"SELECT id, name FROM {self._entries.table} ORDER BY id")
+        entries = [Entry(*row) for row in rows]
+        loaded = _ListRows({entry.id: entry for entry in entries}, sorted(entries, key=_folded_name))
         self._memory.remember(self._entries, loaded, moment)
         return loaded
 
