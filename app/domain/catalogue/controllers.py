@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.paging import Page, PageRequest, Precondition, SortOrder, Versioned
 from app.db.reader import Reader
+from app.domain.catalogue.anatomy import CONTENT_POLICY, MusclePicture, MusclePictures
 from app.domain.catalogue.dto import (
     MAX_ENTRY_ID,
     CustomExerciseChange,
@@ -42,7 +43,7 @@ from app.domain.catalogue.services import (
     ReferenceReader,
     ReferenceService,
 )
-from app.http.answers import Answer, created, document
+from app.http.answers import Answer, created, document, etag
 from app.http.dto import StrictDTO
 from app.http.problems import PROBLEM_TYPE, Problem
 from app.security.guards import principal_of
@@ -110,6 +111,13 @@ def provide_exercises(
     return ExerciseService(db_session, settings.app.cdn_url)
 
 
+def provide_pictures(
+    reader: NamedDependency[Reader], catalogue_memory: NamedDependency[CatalogueMemory]
+) -> MusclePictures:
+    """Who draws the muscles of exercises."""
+    return MusclePictures(reader.connection, catalogue_memory)
+
+
 class ExerciseController(Controller):
     """Exercises of the system and of users."""
 
@@ -168,6 +176,30 @@ class ExerciseController(Controller):
     ) -> Answer[Exercise]:
         """One of the system's or of mine, archived or not; anybody's for trainers and superusers."""
         return document(await exercise_reader.read(exercise_id, principal_of(request)))
+
+    @get(
+        "/{exercise_id:uuid}/muscles.svg",
+        operation_id="getMusclePicture",
+        summary="A picture of the muscles that an exercise works",
+        media_type="image/svg+xml",
+        dto=None,
+        return_dto=None,
+        dependencies={"pictures": Provide(provide_pictures, sync_to_thread=False)},
+        responses={304: ResponseSpec(None, description="If-None-Match names this picture.")},
+    )
+    async def picture(
+        self,
+        request: Request[Any, Any, Any],
+        exercise_id: FromPath[UUID],
+        exercise_reader: NamedDependency[ExerciseReader],
+        pictures: NamedDependency[MusclePictures],
+        version: Annotated[
+            str | None, QueryParameter(name="v", max_length=64, description="The picture's ETag, to keep it for good.")
+        ] = None,
+    ) -> Answer[bytes]:
+        """Front and back of a body, primary muscles filled, secondary ones hatched; for light and dark pages."""
+        exercise = (await exercise_reader.read(exercise_id, principal_of(request))).document
+        return _picture(await pictures.of(exercise), version)
 
     @post("/user", operation_id="createCustomExercise", summary="Add an exercise of my own")
     async def create_custom(
@@ -288,6 +320,16 @@ class ExerciseController(Controller):
 
 def _created(exercise: Versioned[Exercise]) -> Answer[Exercise]:
     return created(exercise, f"/api/v1/exercises/{exercise.document.id}")
+
+
+def _picture(picture: MusclePicture, version: str | None) -> Answer[bytes]:
+    """A picture; one that is asked for by its content is the same for whoever may know it, and for ever."""
+    headers = {"ETag": etag(picture.digest), "Content-Security-Policy": CONTENT_POLICY}
+    if version == picture.digest:
+        headers |= {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    else:
+        headers |= {"Cache-Control": "private, max-age=3600"}
+    return Answer(picture.svg, headers=headers)
 
 
 def _operation_id(handler: HTTPRouteHandler, _: object, path: Sequence[object]) -> str:
