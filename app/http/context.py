@@ -17,7 +17,16 @@ from litestar.config.compression import CompressionConfig
 from litestar.enums import ScopeType
 from litestar.middleware.compression import CompressionMiddleware
 from litestar.status_codes import HTTP_429_TOO_MANY_REQUESTS
-from litestar.types import ASGIApp, HTTPResponseBodyEvent, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import (
+    ASGIApp,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    HTTPScope,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 from litestar.utils.path import normalize_path
 
 from app.errors import Forbidden, IronTrackError, Unavailable
@@ -39,7 +48,6 @@ _SIGN_IN_PATHS = frozenset({f"{API}/access/signin", f"{API}/access/signup"})
 _ADDRESS_PATHS = frozenset({f"{API}/access/refresh-jwt"})
 _SYSTEM = frozenset({"/ping", "/health", "/health/live", "/health/ready", "/metrics", "/.well-known/jwks.json"})
 _FREE_PATHS = _SYSTEM | {API + path for path in _SYSTEM} | {f"{API}/openapi.json", "/docs", "/redoc"}
-_PAGES = frozenset({"/docs", "/redoc"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _WANTED = frozenset(
     {
@@ -68,6 +76,12 @@ _SECURITY: tuple[tuple[bytes, bytes], ...] = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
 _CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_REPLACED_BY: dict[bytes, frozenset[bytes]] = {
+    b"cache-control": frozenset({b"cache-control", b"vary"}),
+    b"content-security-policy": frozenset({b"content-security-policy"}),
+}
+"""What is left out where an answer has a header of its own: one that may be kept says also what it varies by."""
+_LIMIT_HEADERS = frozenset({b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset"})
 
 
 class Authentication(Protocol):
@@ -118,16 +132,20 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *self._fitting_extra(message["status"])]
+            message["headers"] = [*message["headers"], *self._fitting_extra(message)]
         elif self._head and message["type"] == "http.response.body":
             message = HTTPResponseBodyEvent(type="http.response.body", body=b"", more_body=message["more_body"])
         await self._send(message)
 
-    def _fitting_extra(self, status: int) -> list[tuple[bytes, bytes]]:
-        if status != HTTP_429_TOO_MANY_REQUESTS:
-            return self.extra
-        # A refusal names the limit that was reached, which need not be the one of all requests.
-        return [(name, value) for name, value in self.extra if not name.startswith(b"x-ratelimit-")]
+    def _fitting_extra(self, answer: HTTPResponseStartEvent) -> list[tuple[bytes, bytes]]:
+        unfit: set[bytes] = set()
+        for name, _ in answer["headers"]:
+            if name in _REPLACED_BY:
+                unfit |= _REPLACED_BY[name]
+        if answer["status"] == HTTP_429_TOO_MANY_REQUESTS:
+            # A refusal names the limit that was reached, which need not be the one of all requests.
+            unfit |= _LIMIT_HEADERS
+        return [header for header in self.extra if header[0] not in unfit] if unfit else self.extra
 
     async def refuse(self, error: IronTrackError) -> None:
         """Answer with a problem."""
@@ -216,8 +234,7 @@ class RequestContext:
         path = scope["path"] = normalize_path(scope["path"])
         exchange.extra += self._always
         exchange.extra.append((b"x-request-id", identity.encode()))
-        if path not in _PAGES:
-            exchange.extra.append(_CONTENT_POLICY)
+        exchange.extra.append(_CONTENT_POLICY)
         try:
             await self._run(scope, receive, exchange, headers, address)
         except IronTrackError as error:

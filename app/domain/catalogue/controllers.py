@@ -326,9 +326,9 @@ def _picture(picture: MusclePicture, version: str | None) -> Answer[bytes]:
     """A picture; one that is asked for by its content is the same for whoever may know it, and for ever."""
     headers = {"ETag": etag(picture.digest), "Content-Security-Policy": CONTENT_POLICY}
     if version == picture.digest:
-        headers |= {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+        headers["Cache-Control"] = "private, max-age=31536000, immutable"
     else:
-        headers |= {"Cache-Control": "private, max-age=3600"}
+        headers |= {"Cache-Control": "private, max-age=3600", "Vary": "Cookie, Authorization"}
     return Answer(picture.svg, headers=headers)
 
 
