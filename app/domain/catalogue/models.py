@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    Computed,
+    FetchedValue,
     ForeignKey,
     Identity,
     Index,
@@ -23,6 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.base import Base, RootMixin, UUIDKey, text_enum
 from app.db.constraints import line, long_text, named_check
+from app.domain.catalogue.names import FOLDED_NAME
 
 __all__ = (
     "Category",
@@ -155,6 +158,8 @@ class Exercise(RootMixin, Base):
         slug: of system exercises, made from the name.
         is_active: false when archived: out of lists and search, still readable, still referred to by history.
         source: where an imported one comes from; external_id is its key there.
+        folded_name: what lists are sorted by.
+        search_text: name and aliases as they are searched. A trigger keeps it; it is never sent by us.
     """
 
     __tablename__ = "exercises"
@@ -178,7 +183,14 @@ class Exercise(RootMixin, Base):
             info=_NAME_TAKEN,
         ),
         Index("idx_ex_filters", "is_system_default", "is_active"),
-        Index("idx_ex_name_trgm", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
+        Index(
+            "idx_ex_search_text",
+            "search_text",
+            postgresql_using="gin",
+            postgresql_ops={"search_text": "gin_trgm_ops"},
+            postgresql_with={"fastupdate": "off"},
+            postgresql_where=text("is_system_default"),
+        ),
         Index("ix_exercises_created_by", "created_by", postgresql_where=text("created_by IS NOT NULL")),
         named_check(
             "check_exercise_owner",
@@ -225,6 +237,8 @@ class Exercise(RootMixin, Base):
     external_id: Mapped[str | None] = mapped_column(String(255))
     licence: Mapped[str | None] = mapped_column(String(100))
     author: Mapped[str | None] = mapped_column(String(255))
+    folded_name: Mapped[str] = mapped_column(Text, Computed(FOLDED_NAME, persisted=True))
+    search_text: Mapped[str] = mapped_column(Text, server_default="", server_onupdate=FetchedValue())
 
     aliases: Mapped[list["ExerciseAlias"]] = relationship(
         lazy="raise", cascade="all, delete-orphan", passive_deletes=True, order_by="ExerciseAlias.id"
@@ -255,7 +269,6 @@ class ExerciseAlias(Base):
             unique=True,
             info={"field": "aliases", "message": "The exercise has this alias already."},
         ),
-        Index("idx_ex_alias_trgm", "alias", postgresql_using="gin", postgresql_ops={"alias": "gin_trgm_ops"}),
         line("alias", "aliases"),
     )
 
