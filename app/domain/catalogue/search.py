@@ -108,7 +108,7 @@ class _TextSearch:
     """What a text searches, as parts of a statement.
 
     Found is what has all the words, in its name or its aliases. Only when there is nothing, what has them but for one
-    typing error in each; and only when there is nothing of that either, what is alike as a whole.
+    typing error in each; and only when there is nothing of that either, what several words are like as a whole.
     """
 
     def __init__(self, words: list[str], parameters: Parameters) -> None:
@@ -122,6 +122,7 @@ class _TextSearch:
         """A WITH clause; its last table is found (id, score)."""
         literal = [self._patterns(word.literal) for word in self._words]
         mistyped = [self._patterns([*word.literal, *word.mistyped]) for word in self._words]
+        several = "true" if len(self._words) > 1 else "false"
         plain = f"(SELECT {self._parameters.add(self._phrase)}::text)"
         none_literal, none_mistyped = (f"NOT EXISTS (SELECT FROM {table})" for table in ("literal", "mistyped"))
         return f"""
@@ -130,7 +131,7 @@ WITH literal AS MATERIALIZED (
 ), mistyped AS MATERIALIZED (
     {_union(whose, none_literal, *_indexed(mistyped))}
 ), alike AS MATERIALIZED (
-    {_union(whose, none_literal, none_mistyped, f"e.search_text %> {plain}")}
+    {_union(whose, several, none_literal, none_mistyped, f"e.search_text %> {plain}")}
 ), candidates AS (
     SELECT *, 0 AS likeness FROM literal
     UNION ALL

@@ -21,6 +21,9 @@ _LONG: Final = 5
 
 _SHORTEST_WITH_ERROR: Final = 3
 
+_LONGEST_WITH_ERROR: Final = 30
+"""A bound for the number of patterns; hardly a word is longer."""
+
 
 class SearchedWord(Struct, frozen=True):
     """A word as it was typed, and other words that mean it.
@@ -89,17 +92,19 @@ def _forms(word: str) -> Iterator[str]:
 
 
 def _edits(word: str) -> Iterator[str]:
+    if len(word) > _LONGEST_WITH_ERROR:
+        return
     if len(word) < _SHORTEST_WITH_ERROR:
         if len(set(word)) > 1:
             yield _swapped(word, 0)
         return
-    for place in range(len(word)):
-        yield f"{word[:place]}_{word[place + 1 :]}"
-        yield f"{word[:place]}{word[place + 1 :]}"
-        yield f"{word[:place]}_{word[place:]}"
-    yield f"{word}_"
     for place in range(len(word) - 1):
         yield _swapped(word, place)
+    for place in range(len(word)):
+        yield f"{word[:place]}{word[place + 1 :]}"
+        yield f"{word[:place]}_{word[place:]}"
+        yield f"{word[:place]}_{word[place + 1 :]}"
+    yield f"{word}_"
 
 
 def _swapped(word: str, place: int) -> str:
