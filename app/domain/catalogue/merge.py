@@ -64,6 +64,9 @@ _RECORD: Final = text("""
     WHERE catalogue_seed.content IS DISTINCT FROM excluded.content
 """)
 
+# Whoever changes an exercise locks its row first; what is compared must be what is overwritten.
+_LOCK: Final = text("SELECT id FROM exercises WHERE source = :source ORDER BY id FOR NO KEY UPDATE")
+
 # An exercise that was never recorded and not changed since it was made is one of a seeding before there were records.
 _STORED: Final = text(f"""
     SELECT e.id, e.external_id AS key, e.updated_at < e.created_at + interval '5 seconds' AS untouched,
@@ -242,7 +245,11 @@ async def present_rows(session: AsyncSession, records: Records) -> dict[SeedKind
 
 
 async def read_stored(session: AsyncSession, source: str) -> list[RowMapping]:
-    """The exercises that came from a source: id, key, document, and whether nobody has touched them since."""
+    """The exercises that came from a source: id, key, document, and whether nobody has touched them since.
+
+    Their rows are locked until the transaction ends.
+    """
+    await session.execute(_LOCK, {"source": source})
     return list((await session.execute(_STORED, {"source": source})).mappings())
 
 

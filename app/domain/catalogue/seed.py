@@ -33,7 +33,7 @@ from app.domain.catalogue.names import slugify
 
 __all__ = ("AUTHOR", "LICENCE", "SOURCE", "SeedReport", "seed_catalogue", "seed_changed_catalogue")
 
-# ruff: noqa: S608 (statements are put together from constants alone; values are parameters)
+
 
 SOURCE: Final = "irontrack"
 """What the column source of a shipped exercise says; its external_id is the key of the entry."""
@@ -67,6 +67,14 @@ class SeedReport(Struct, frozen=True, rename="camel"):
 _RECORDED_DIGEST: Final = text("SELECT content FROM catalogue_seed WHERE kind = 'files'")
 
 _TAKEN: Final = text("SELECT id, lower(name) AS name, slug FROM exercises WHERE is_system_default")
+
+
+_ADD_ENTRIES: Final = """
+    INSERT INTO {table} (name)
+    SELECT name FROM jsonb_array_elements_text(CAST(:names AS jsonb)) WITH ORDINALITY AS missing (name, place)
+    ORDER BY place
+    RETURNING id, name
+"""
 
 
 async def seed_changed_catalogue(session: AsyncSession) -> None:
@@ -106,7 +114,7 @@ class _ListRows(Struct):
     """The rows of a reference list that stand for names in the files; those that were deleted are left out."""
 
     ids: dict[str, int]
-    added: int = 0
+    added: int
 
 
 async def _seed_lists(session: AsyncSession, lists: ReferenceLists, records: Records) -> dict[SeedKind, _ListRows]:
@@ -114,15 +122,13 @@ async def _seed_lists(session: AsyncSession, lists: ReferenceLists, records: Rec
     present = await present_rows(session, records)
     rows = {}
     for table in LISTS:
-        found = _ListRows({})
-        for name in getattr(lists, table):
-            if name in present[table]:
-                found.ids[name] = present[table][name]
-            elif name not in records[table]:
-                added = text(f"INSERT INTO {table} (name) VALUES (:name) RETURNING id")
-                found.ids[name] = (await session.execute(added, {"name": name})).scalar_one()
-                found.added += 1
-        rows[table] = found
+        names: tuple[str, ...] = getattr(lists, table)
+        there = {name: present[table][name] for name in names if name in present[table]}
+        missing = [name for name in names if name not in there and name not in records[table]]
+        added = await session.execute(
+            text(_ADD_ENTRIES.format(table=table)), {"names": msgspec.json.encode(missing).decode()}
+        )
+        rows[table] = _ListRows(there | {row.name: row.id for row in added}, len(missing))
     return rows
 
 
