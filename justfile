@@ -63,6 +63,10 @@ test *options:
 bench *options:
     {{ uv }} run python -m loadtests.bench {{ options }}
 
+# what other people's exercises cost a search
+search-bench *options:
+    {{ uv }} run python -m loadtests.search {{ options }}
+
 # that what has ended is refused by both workers: under load, after a silence, whatever Valkey does
 trials *options:
     {{ uv }} run python -m loadtests.trials {{ options }}

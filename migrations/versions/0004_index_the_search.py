@@ -32,13 +32,29 @@ CREATE FUNCTION searched_name(name text) RETURNS text LANGUAGE sql IMMUTABLE PAR
 $$
 """
 
-# A change of aliases touches the exercise (see touch_root_of_exercise_aliases), so this is run after it.
 KEEP_SEARCH_TEXT = """
 CREATE FUNCTION keep_search_text() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.search_text := '|' || searched_name(NEW.name) || coalesce(
         (SELECT string_agg(searched_name(alias), '' ORDER BY id) FROM exercise_aliases WHERE exercise_id = NEW.id), '');
     RETURN NEW;
+END $$
+"""
+
+# A change of aliases touches the exercise already; now it does so by its name, which makes the text anew. All other
+# touches, and there are many while seeding, leave the text alone.
+TOUCH_ROOT = """
+CREATE OR REPLACE FUNCTION touch_root_of_exercise_aliases() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        UPDATE exercises SET {column} = {column} WHERE id IN (SELECT exercise_id FROM new_rows);
+    ELSIF TG_OP = 'DELETE' THEN
+        UPDATE exercises SET {column} = {column} WHERE id IN (SELECT exercise_id FROM old_rows);
+    ELSE
+        UPDATE exercises SET {column} = {column} WHERE id IN (
+            SELECT exercise_id FROM new_rows UNION SELECT exercise_id FROM old_rows);
+    END IF;
+    RETURN NULL;
 END $$
 """
 
@@ -60,9 +76,10 @@ def upgrade() -> None:
     """)
     op.execute("ALTER TABLE exercises ENABLE TRIGGER USER")
     op.execute(
-        "CREATE TRIGGER keep_search_text BEFORE INSERT OR UPDATE ON exercises"
+        "CREATE TRIGGER keep_search_text BEFORE INSERT OR UPDATE OF name ON exercises"
         " FOR EACH ROW EXECUTE FUNCTION keep_search_text()"
     )
+    op.execute(TOUCH_ROOT.format(column="name"))
     # Without a list of pending entries: each search would read it from end to end, and after a seeding it is long.
     op.create_index(
         "idx_ex_search_text",
@@ -76,6 +93,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(TOUCH_ROOT.format(column="version"))
     op.execute("DROP FUNCTION keep_search_text() CASCADE")
     op.execute("DROP FUNCTION searched_name(text)")
     op.drop_column("exercises", "search_text")
