@@ -278,20 +278,22 @@ class ExerciseAlias(Base):
 
 
 class SeedKind(StrEnum):
-    """What a record of the last seeding is about."""
+    """What a record of the last seeding is about, or of the last import from the source of this name."""
 
     FILES = "files"
     EXERCISE = "exercise"
     MUSCLE_GROUPS = "muscle_groups"
     EQUIPMENT = "equipment"
     EXERCISE_TAGS = "exercise_tags"
+    FREE_EXERCISE_DB = "free-exercise-db"
+    WGER = "wger"
 
 
 class SeedRecord(Base):
-    """What the last seeding was given, so that the next one can tell its own changes from an administrator's.
+    """What the last seeding or import was given, so that the next one can tell its changes from an administrator's.
 
     Attributes:
-        key: of the entry in the files.
+        key: of the entry in the files, or its id in an imported list.
         content: of an exercise its fields, of a row in a reference list its id, of the files their digest.
     """
 

@@ -1,0 +1,1 @@
+"""Files of public exercise lists, and what of them can be used here."""
