@@ -281,12 +281,15 @@ class TestWger:
             ({"muscles": []}, "muscles: an exercise trains at least one muscle."),
             (
                 {"translations": [{**TEXT, "description": "<p>" * 20_000}]},
-                "description: Expected at most 50,000 characters of HTML.",
+                "description: Expected at most 20,000 characters of HTML.",
             ),
         ],
     )
     def test_what_is_rejected(self, changes: Json, reason: str) -> None:
         assert rejection(page({**WARDROBE, **changes})).details == (reason,)
+
+    def test_a_rejected_entry_is_called_by_a_name_that_it_has(self) -> None:
+        assert rejection(page({**WARDROBE, "translations": [GERMAN]})).name == "Schrankheben"
 
     def test_the_category_may_tell_the_muscle(self) -> None:
         entry = read_one(page({**WARDROBE, "muscles": [], "category": {"id": 14, "name": "Calves"}}))

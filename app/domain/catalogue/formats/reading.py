@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.domain.catalogue.formats import free_exercise_db, wger
-from app.domain.catalogue.formats.entries import Entry, Finding, Listing, Unusable
+from app.domain.catalogue.formats.entries import Entry, Fields, Finding, Listing, Unusable
 from app.domain.catalogue.models import SeedKind
 
 __all__ = ("ListingError", "read_listing", "read_listing_file")
@@ -113,4 +113,5 @@ def _label(raw: object, place: int) -> tuple[object, object]:
     """What a rejected entry is called: by its own id and name, as far as it has them."""
     fields = raw if isinstance(raw, Mapping) else {}
     keys = (fields.get(name) for name in ("uuid", "id"))
-    return next((key for key in keys if isinstance(key, str) and key), f"#{place}"), fields.get("name")
+    names = (name for field in ("name", "translations", "exercises") for name in Fields(fields).texts(field, "name"))
+    return next((key for key in keys if isinstance(key, str) and key), f"#{place}"), next(names, "")

@@ -32,7 +32,7 @@ _MUSCLE_OF_CATEGORY: Final = {"abs": "abdominals", "calves": "calves", "chest": 
 """What an entry without muscles trains; the other categories stand for several."""
 
 _LONGEST_AUTHOR: Final = 255
-_LONGEST_DESCRIPTION: Final = 50_000
+_LONGEST_DESCRIPTION: Final = 20_000
 
 
 def read_entry(raw: Mapping[str, Any], language: str) -> Entry:
