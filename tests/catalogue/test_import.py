@@ -341,7 +341,7 @@ class TestWger:
     def test_html_as_lines(self, html: str, lines: list[str]) -> None:
         assert lines_of_html(html) == lines
 
-    @settings(deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(st.text(alphabet="<>!/[]-&;#x1pbscriptle'\"= \n\x00\ud800", max_size=40))
     def test_any_html_is_read(self, html: str) -> None:
         assert all(line.strip() for line in lines_of_html(html))
@@ -393,7 +393,7 @@ class TestFiles:
         max_leaves=6,
     )
 
-    @settings(deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(st.data())
     def test_any_values_in_known_fields_are_read(self, data: st.DataObject) -> None:
         def shaken(entry: Json) -> Json:
