@@ -1,7 +1,7 @@
 """Answers with what the protocol adds to a document: its ETag, its place, and the short answer to If-None-Match."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, SupportsFloat, TypeVar, cast
 
 import msgspec
@@ -163,6 +163,5 @@ def created(versioned: Versioned[T], location: str, status_code: int = 201) -> A
 
 async def precondition(request: Request[Any, Any, Any]) -> Precondition:
     """The dependency ``precondition``: what If-Match says about the stored state."""
-    headers: Iterable[str] = request.headers.getall("if-match", [])
-    header = ", ".join(headers)
-    return Precondition(tags(header)) if header else Precondition()
+    headers: Sequence[str] = request.headers.getall("if-match", [])
+    return Precondition(tags(", ".join(headers))) if headers else Precondition()

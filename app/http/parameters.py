@@ -83,7 +83,7 @@ def _broken(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> Iterat
         elif _unstorable(texts):
             yield BrokenField("pattern", name, "This text can't be stored.")
         elif _is_integer(kinds[name]) and not all(map(_INTEGER.fullmatch, texts)):
-            yield BrokenField("type", name, "Expected a whole number.")
+            yield _no_integer(name, texts)
         elif _is_null(texts, kinds[name]):
             yield BrokenField("null", name, "Leave the parameter out instead.")
         elif _is_repeated(texts, kinds[name]):
@@ -94,6 +94,12 @@ def _broken(values: Mapping[str, list[str]], kinds: Mapping[str, Any]) -> Iterat
                 msgspec.convert(value, kinds[name], strict=False, dec_hook=decode_hook)
             except msgspec.ValidationError as error:
                 yield _named(name, error)
+
+
+def _no_integer(name: str, texts: list[str]) -> BrokenField:
+    if all(text.removeprefix("-").isdecimal() for text in texts):
+        return BrokenField("range", name, "This number is out of range.")
+    return BrokenField("type", name, "Expected a whole number.")
 
 
 def _named(name: str, error: msgspec.ValidationError) -> BrokenField:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.actors import Actor, sign_in
 from tests.answers import problem
-from tests.catalogue.exercises import EXERCISES, Connection, create_custom, create_system, row
+from tests.catalogue.exercises import EXERCISES, Connection, create_custom, create_system, row, use_in_session
 from tests.conftest import MakeApp
 from tests.factories import CustomExerciseFactory, SystemExerciseFactory, unique
 
@@ -65,6 +65,48 @@ class TestAtOnce:
         url = f"/api/v1/catalogs/{path}"
         answers = await asyncio.gather(*(superuser.client.post(url, json=body) for _ in range(3)))
         assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
+
+
+class TestTheSameOrderOfLocks:
+    async def test_merging_while_the_exercise_is_logged(self, athlete: Actor, connection: Connection) -> None:
+        source, target = await create_custom(athlete), await create_custom(athlete)
+        logged = await use_in_session(connection, athlete, source["id"])
+        async with connection.transaction():
+            await connection.execute("SELECT FROM training_sessions WHERE user_id = $1 FOR UPDATE", athlete.id)
+            merging = asyncio.create_task(
+                athlete.client.post(f"{EXERCISES}/{source['id']}/merge", json={"intoId": target["id"]})
+            )
+            await _somebody_waits(connection)
+            await connection.execute(
+                """
+                INSERT INTO training_session_exercises
+                    (training_session_id, exercise_id, mode_snapshot, exercise_name_snapshot, order_index)
+                SELECT training_session_id, exercise_id, mode_snapshot, exercise_name_snapshot, 2
+                FROM training_session_exercises WHERE id = $1
+                """,
+                logged,
+            )
+        assert (await merging).status_code == 200
+        stored = await connection.fetch("SELECT exercise_id, exercise_name_snapshot FROM training_session_exercises")
+        assert [(str(row["exercise_id"]), row["exercise_name_snapshot"]) for row in stored] == [
+            (target["id"], source["name"])
+        ] * 2
+
+    async def test_renaming_a_muscle_while_an_exercise_takes_it_up(
+        self, superuser: Actor, athlete: Actor, connection: Connection
+    ) -> None:
+        made = await create_custom(athlete, primaryMuscles=[1])
+        async with connection.transaction():
+            await connection.execute("SELECT FROM exercises WHERE id = $1 FOR UPDATE", made["id"])
+            renaming = asyncio.create_task(
+                superuser.client.patch("/api/v1/catalogs/muscle-groups/1", json={"name": "renamed"})
+            )
+            await _somebody_waits(connection)
+            await connection.execute("SELECT FROM muscle_groups WHERE id = 1 FOR KEY SHARE")
+        assert (await renaming).status_code == 200
+        assert (await athlete.client.get(f"{EXERCISES}/{made['id']}")).json()["primaryMuscles"] == [
+            {"id": 1, "name": "renamed"}
+        ]
 
 
 class TestRemovedMeanwhile:

@@ -464,6 +464,15 @@ class TestPreconditions:
         )
         assert answer.status_code == 200
 
+    async def test_one_that_names_nothing_fits_nothing(self, athlete: Actor, connection: Connection) -> None:
+        made = await create_custom(athlete)
+        before = await row(connection, made["id"])
+        answer = await athlete.client.patch(
+            f"{EXERCISES}/user/{made['id']}", json={"instructions": "Lift."}, headers={"If-Match": ""}
+        )
+        problem(answer, 412)
+        assert await row(connection, made["id"]) == before
+
     async def test_a_superuser_promotes_the_version_that_it_has_read(self, athlete: Actor, superuser: Actor) -> None:
         made = await create_custom(athlete)
         url = f"{EXERCISES}/{made['id']}"

@@ -92,7 +92,7 @@ class TestPages:
 
     @pytest.mark.parametrize("name", ["currentPage", "pageSize", "equipment", "tags"])
     async def test_huge_numbers(self, athlete: Actor, name: str) -> None:
-        assert broken_fields(await athlete.client.get(EXERCISES, params={name: "9" * 30})).keys() == {name}
+        assert broken_fields(await athlete.client.get(EXERCISES, params={name: "9" * 30})) == {name: "range"}
 
     async def test_nobody_lists_without_signing_in(self, client: httpx.AsyncClient) -> None:
         problem(await client.get(EXERCISES), 401)

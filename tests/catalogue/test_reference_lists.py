@@ -23,6 +23,7 @@ BAD_BODIES: list[tuple[dict[str, object], dict[str, str]]] = [
     ({"name": "ab"}, {"name": "length"}),
     ({"name": " a "}, {"name": "length"}),
     ({"name": "a" * 101}, {"name": "length"}),
+    ({"name": "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}" * 60}, {"name": "length"}),
     ({"name": "a\x00bc"}, {"name": "pattern"}),
     ({"name": "a\x07bc"}, {"name": "pattern"}),
     ({"name": "abc", "id": 5}, {"id": "unknown"}),

@@ -17,7 +17,7 @@ from app.cli.catalogue import catalogue_group
 from app.db.engine import database_config
 from app.domain.catalogue.export import export_catalogue
 from app.domain.catalogue.files import SHIPPED as SHIPPED_FOLDER
-from app.domain.catalogue.files import Catalogue, digest, load_catalogue, write_catalogue
+from app.domain.catalogue.files import Catalogue, CatalogueFileError, digest, load_catalogue, write_catalogue
 from app.domain.catalogue.models import Category
 from app.domain.catalogue.seed import SOURCE, SeedReport, seed_catalogue, seed_changed_catalogue
 from tests.actors import Actor
@@ -146,7 +146,7 @@ class TestAnEmptyDatabase:
         await empty(connection)
         folder = edit("plank")
         (folder / "exercises" / "cardio.toml").write_text('category = "cardio"\n[burpee]\nname = 5\n')
-        with pytest.raises(ValueError, match=r"cardio\.toml: .*name"):
+        with pytest.raises(CatalogueFileError, match=r"cardio\.toml: .*name"):
             await seed(sessions, folder)
         assert await connection.fetchval("SELECT count(*) FROM exercises") == 0
 
@@ -340,6 +340,57 @@ class TestWithoutRecords:
         assert (await seed(sessions)).edited == {"plank": ["name"]}
 
 
+class TestBrokenFiles:
+    ENTRY = """category = "strength"
+[nod]
+name = "Nod"
+aliases = ["Yes"]
+difficulty_level = "beginner"
+default_mode = "reps"
+equipment = ["body only"]
+primary_muscles = ["neck"]
+secondary_muscles = ["traps"]
+tags = ["rehab"]
+"""
+
+    @pytest.mark.parametrize(
+        ("right", "wrong", "sentence"),
+        [
+            ('category = "strength"', "", "category"),
+            ('category = "strength"', 'category = "dance"', "category"),
+            ("[nod]", "[nod", "zz.toml"),
+            ("[nod]", "[plank]", "plank is in another file too"),
+            ('name = "Nod"', 'name = ""', "name"),
+            ('name = "Nod"', 'name = "Nod  twice"', "nod has a name with odd white space"),
+            ('aliases = ["Yes"]', 'aliases = "Yes"', "aliases"),
+            ('"beginner"', '"easy"', "difficulty_level"),
+            ('["body only"]', '["ufo"]', "nod names ufo, which reference.toml does not have"),
+            ('["neck"]', "[]", "primary_muscles"),
+            ('["traps"]', '["neck"]', "nod has neck both as primary and as secondary muscle"),
+            ('default_mode = "reps"', 'colour = "red"', "colour"),
+        ],
+    )
+    def test_each_is_told_in_a_sentence(self, edit: Callable[..., Path], right: str, wrong: str, sentence: str) -> None:
+        folder = edit("no-such-key")
+        path = folder / "exercises" / "zz.toml"
+        path.write_text(self.ENTRY)
+        assert "nod" in load_catalogue(folder).exercises[Category.STRENGTH]
+        path.write_text(self.ENTRY.replace(right, wrong))
+        with pytest.raises(CatalogueFileError) as caught:
+            load_catalogue(folder)
+        assert "zz.toml" in str(caught.value)
+        assert sentence in str(caught.value)
+
+    def test_no_text_and_no_file(self, edit: Callable[..., Path]) -> None:
+        folder = edit("no-such-key")
+        (folder / "exercises" / "zz.toml").write_bytes(b"\xff")
+        with pytest.raises(CatalogueFileError, match=r"zz\.toml"):
+            load_catalogue(folder)
+        (folder / "reference.toml").unlink()
+        with pytest.raises(CatalogueFileError, match=r"reference\.toml: No such file"):
+            load_catalogue(folder)
+
+
 class TestExport:
     async def test_it_gives_the_shipped_files_byte_for_byte(self, sessions: Sessions, tmp_path: Path) -> None:
         async with sessions() as session:
@@ -366,6 +417,17 @@ class TestExport:
         assert exported["plank-2"].instructions == taker["instructions"]
         mine = exported["aerobic-step"]
         assert (mine.name, mine.instructions, mine.aliases, mine.archived) == ("Ærobic Step", text, ("Step",), True)
+
+    async def test_a_muscle_of_any_name(self, sessions: Sessions, superuser: Actor, tmp_path: Path) -> None:
+        muscle = (
+            await superuser.client.post("/api/v1/catalogs/muscle-groups", json={"name": "neck/../../traps"})
+        ).json()
+        await create_system(superuser, category="strength", primaryMuscles=[muscle["id"]], secondaryMuscles=[])
+        async with sessions() as session:
+            catalogue = await export_catalogue(session)
+        write_catalogue(tmp_path, catalogue)
+        assert (tmp_path / "exercises" / "strength-neck-traps.toml").exists()
+        assert load_catalogue(tmp_path).exercises == catalogue.exercises
 
     async def test_what_is_written_is_read_again(self, sessions: Sessions, superuser: Actor, tmp_path: Path) -> None:
         await create_system(superuser, name="Ærobic Step", instructions='Mind the """ and the \\ here.\n\nSecond line.')
@@ -416,6 +478,9 @@ class TestCommands:
         await self.invoke(service, "export", str(folder))
         assert not (folder / "exercises" / "old.toml").exists()
         assert digest(folder) == digest()
+
+    async def test_export_says_why_it_can_not_write(self, service: Service) -> None:
+        assert "/proc/" in await self.invoke(service, "export", "/proc/exercises", exit_code=1)
 
     async def test_export_spares_other_folders(self, service: Service, tmp_path: Path) -> None:
         (tmp_path / "diary.txt").write_text("Dear diary")

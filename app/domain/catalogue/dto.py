@@ -84,10 +84,19 @@ class Entry(Struct, frozen=True):
     name: str
 
 
-class NewEntry(Input):
-    """A row to add to a reference list; its name is kept in lower case."""
+class EntryName(Name3):
+    """A name of 3 to 100 characters, kept in lower case."""
 
-    name: Name3
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Lower, fold, check and measure: some letters are longer in lower case."""
+        return super().from_wire(value.lower() if isinstance(value, str) else value)
+
+
+class NewEntry(Input):
+    """A row to add to a reference list."""
+
+    name: EntryName
 
 
 class EntryChange(Input):
@@ -95,7 +104,7 @@ class EntryChange(Input):
 
     read_only: ClassVar[frozenset[str]] = frozenset({"id"})
 
-    name: Name3 | UnsetType = UNSET
+    name: EntryName | UnsetType = UNSET
 
 
 class Exercise(Struct, rename="camel", kw_only=True):

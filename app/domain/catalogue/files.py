@@ -1,6 +1,7 @@
 """The catalogue as files: a folder of TOML that a person can read, review and extend."""
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,8 +14,18 @@ from tomlkit.items import Table
 
 from app.domain.catalogue.links import LINKS
 from app.domain.catalogue.models import Category, DifficultyLevel, ExerciseMode, Force, Mechanic
+from app.errors import IronTrackError
 
-__all__ = ("SHIPPED", "Catalogue", "CatalogueExercise", "ReferenceLists", "digest", "load_catalogue", "write_catalogue")
+__all__ = (
+    "SHIPPED",
+    "Catalogue",
+    "CatalogueExercise",
+    "CatalogueFileError",
+    "ReferenceLists",
+    "digest",
+    "load_catalogue",
+    "write_catalogue",
+)
 
 SHIPPED: Final = Path(__file__).parent / "data"
 """The folder of our own catalogue."""
@@ -23,6 +34,7 @@ _ABOUT_LISTS: Final = (
     "The three closed lists that exercises refer to. Names are lower-case and unique within their list."
 )
 
+_WORD: Final = re.compile(r"\w+")
 _OPENING: Final = 'instructions = """'
 
 _Text = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -52,7 +64,7 @@ class CatalogueExercise(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     difficulty_level: DifficultyLevel
     default_mode: ExerciseMode
     equipment: tuple[_Text, ...] = ()
-    primary_muscles: tuple[_Text, ...]
+    primary_muscles: Annotated[tuple[_Text, ...], Meta(min_length=1)]
     secondary_muscles: tuple[_Text, ...] = ()
     tags: tuple[_Text, ...] = ()
     image_path_start: str | None = None
@@ -63,6 +75,10 @@ class CatalogueExercise(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     licence: str | None = None
     author: str | None = None
     instructions: str = ""
+
+
+class CatalogueFileError(IronTrackError):
+    """A file of the catalogue is not what it should be, or can't be read or written; the message names it."""
 
 
 class Catalogue(Struct, frozen=True):
@@ -93,17 +109,17 @@ def load_catalogue(folder: Path = SHIPPED) -> Catalogue:
     """Read the files of a folder.
 
     Raises:
-        ValueError: a file is not what it should be; the message names it.
-        OSError: a file can't be read.
+        CatalogueFileError: a file can't be read, or is not what it should be.
     """
-    lists = _converted(folder / "reference.toml", _read(folder / "reference.toml"), ReferenceLists)
+    lists: ReferenceLists = _converted(folder / "reference.toml", _read(folder / "reference.toml"), ReferenceLists)
     exercises: dict[Category, dict[str, CatalogueExercise]] = {}
     keys: set[str] = set()
     for path in _exercise_files(folder):
         content = _read(path)
         file = _converted(path, {"category": content.pop("category", None), "exercises": content}, _File)
-        if twice := keys & file.exercises.keys():
-            raise ValueError(f"{path.name}: {', '.join(sorted(twice))} is in another file too.")
+        for key, exercise in file.exercises.items():
+            if wrong := "is in another file too" if key in keys else _wrong(exercise, lists):
+                raise CatalogueFileError(f"{path.name}: {key} {wrong}.")
         keys |= file.exercises.keys()
         exercises.setdefault(file.category, {}).update(
             {key: _trimmed(exercise) for key, exercise in file.exercises.items()}
@@ -117,15 +133,18 @@ def write_catalogue(folder: Path, catalogue: Catalogue) -> int:
     The same catalogue gives the same bytes: exercises by key, references in the order of their list.
 
     Raises:
-        OSError: a file can't be written.
+        CatalogueFileError: a file can't be written.
     """
-    (folder / "exercises").mkdir(parents=True, exist_ok=True)
-    (folder / "reference.toml").write_text(_lists_text(catalogue.lists), "utf-8")
     texts = {folder / "exercises" / f"{name}.toml": text for name, text in _exercise_texts(catalogue)}
-    for path in set(_exercise_files(folder)) - texts.keys():
-        path.unlink()
-    for path, text in texts.items():
-        path.write_text(text, "utf-8")
+    try:
+        (folder / "exercises").mkdir(parents=True, exist_ok=True)
+        (folder / "reference.toml").write_text(_lists_text(catalogue.lists), "utf-8")
+        for path, text in texts.items():
+            path.write_text(text, "utf-8")
+        for path in set(_exercise_files(folder)) - texts.keys():
+            path.unlink()
+    except OSError as error:
+        raise CatalogueFileError(f"{error.filename}: {error.strerror}.") from None
     return len(texts)
 
 
@@ -136,15 +155,29 @@ def _exercise_files(folder: Path) -> list[Path]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise CatalogueFileError(f"{path}: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name}: {error}") from None
+        raise CatalogueFileError(f"{path.name}: {error}.") from None
 
 
 def _converted(path: Path, content: dict[str, Any], kind: type[Any]) -> Any:
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{path.name}: {error}") from None
+        raise CatalogueFileError(f"{path.name}: {error}.") from None
+
+
+def _wrong(exercise: CatalogueExercise, lists: ReferenceLists) -> str | None:
+    """What makes an entry unusable, if anything does."""
+    for field, link in LINKS.items():
+        if unknown := set(getattr(exercise, field)) - set(getattr(lists, link.entries.table)):
+            return f"names {', '.join(sorted(unknown))}, which reference.toml does not have"
+    if both := set(exercise.primary_muscles) & set(exercise.secondary_muscles):
+        return f"has {', '.join(sorted(both))} both as primary and as secondary muscle"
+    if any(name != " ".join(name.split()) for name in (exercise.name, *exercise.aliases)):
+        return "has a name with odd white space"
+    return None
 
 
 def _trimmed(exercise: CatalogueExercise) -> CatalogueExercise:
@@ -181,7 +214,7 @@ def _exercise_texts(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
 def _file_name(category: Category, exercise: CatalogueExercise) -> str:
     """Strength is most of the catalogue, so it is divided by the first primary muscle."""
     parts = [category.value, exercise.primary_muscles[0]] if category is Category.STRENGTH else [category.value]
-    return "-".join(parts).replace(" ", "-")
+    return "-".join(_WORD.findall(" ".join(parts)))
 
 
 def _ordered(exercise: CatalogueExercise, lists: ReferenceLists) -> CatalogueExercise:

@@ -34,7 +34,6 @@ from app.domain.catalogue.names import slugify
 __all__ = ("AUTHOR", "LICENCE", "SOURCE", "SeedReport", "seed_catalogue", "seed_changed_catalogue")
 
 
-
 SOURCE: Final = "irontrack"
 """What the column source of a shipped exercise says; its external_id is the key of the entry."""
 
@@ -90,7 +89,7 @@ async def seed_catalogue(session: AsyncSession, folder: Path = SHIPPED, progress
     written at all.
 
     Raises:
-        ValueError: a file is not what it should be; nothing is stored then.
+        CatalogueFileError: a file is not what it should be; nothing is stored then.
     """
     catalogue = load_catalogue(folder)
     await take_turns(session)

@@ -40,6 +40,7 @@ from app.domain.catalogue.dto import (
 )
 from app.domain.catalogue.links import LINKS, Link, ReferenceList, joined
 from app.domain.catalogue.memory import CATALOGUE_CHANGED, CatalogueMemory
+from app.domain.catalogue.merge import take_turns
 from app.domain.catalogue.names import fold, slugify
 from app.domain.catalogue.search import Parameters, hits
 from app.errors import BrokenField, Conflict, Forbidden, Malformed, NotFound, RuleBroken
@@ -127,10 +128,12 @@ class ReferenceService:
         self._session = session
         self._entries = entries
         self._links = [link for link in LINKS.values() if link.entries == entries]
+        uses = " UNION ".join(f"SELECT exercise_id FROM {link.table} WHERE {link.column} = :id" for link in self._links)
+        self._lock_uses = text(f"SELECT FROM exercises WHERE id IN ({uses}) ORDER BY id FOR NO KEY UPDATE")
 
     async def add(self, data: NewEntry) -> Entry:
-        """Add a row; its name is kept in lower case."""
-        name = data.name.lower()
+        """Add a row."""
+        name = data.name
         added = text(f"INSERT INTO {self._entries.table} (name) VALUES (:name) RETURNING id")
         announce(self._session, CATALOGUE_CHANGED)
         return Entry((await self._session.execute(added, {"name": name})).scalar_one(), name)
@@ -141,8 +144,11 @@ class ReferenceService:
         Raises:
             NotFound: there is none with this id.
         """
+        # The exercises that show the name first, as whoever changes one of them does; and one renaming after another.
+        await take_turns(self._session)
+        await self._session.execute(self._lock_uses, {"id": _bounded(entry_id)})
         entry = await self._lock(entry_id)
-        name = entry.name if change.name is UNSET else change.name.lower()
+        name = entry.name if change.name is UNSET else change.name
         if name != entry.name:
             values = {"id": entry.id, "name": name}
             await self._session.execute(text(f"UPDATE {self._entries.table} SET name = :name WHERE id = :id"), values)
@@ -239,7 +245,8 @@ _UNKNOWN: Final = " UNION ALL ".join(
 
 _LOCK: Final = text("SELECT version, created_by, is_active, name FROM exercises WHERE id = :id FOR UPDATE")
 
-_KEEP: Final = text("SELECT version, created_by, is_active, name FROM exercises WHERE id = :id FOR KEY SHARE")
+# Lets others still refer to it.
+_HOLD: Final = text("SELECT version, created_by, is_active, name FROM exercises WHERE id = :id FOR NO KEY UPDATE")
 
 _IS_USED: Final = text("""
     SELECT EXISTS (SELECT FROM training_unit_exercises WHERE exercise_id = :id)
@@ -504,10 +511,7 @@ class ExerciseService(ExerciseReader):
             RuleBroken: the target is archived, or the exercise itself.
         """
         # In the order of their ids, so that merging both ways at once is no deadlock.
-        rows = {
-            wanted: await self._find(_LOCK if wanted == exercise_id else _KEEP, wanted)
-            for wanted in sorted({exercise_id, into_id})
-        }
+        rows = {wanted: await self._find(_HOLD, wanted) for wanted in sorted({exercise_id, into_id})}
         locked, target = rows[exercise_id], rows[into_id]
         if locked is None:
             raise NotFound
@@ -520,11 +524,18 @@ class ExerciseService(ExerciseReader):
             raise NotFound("There is no exercise with the id of intoId.")
         if not target["is_active"]:
             raise RuleBroken.of("intoId", "This exercise is archived.")
+        # Who logs a set has locked the session first, and then the exercise; so do we. What was logged meanwhile is
+        # there when nobody else has the exercise any more.
+        await self._repoint(exercise_id, into_id)
+        await self._lock(exercise_id)
+        await self._repoint(exercise_id, into_id)
+        await self._session.execute(delete(models.Exercise).where(models.Exercise.id == exercise_id))
+        return await self.read(into_id, principal)
+
+    async def _repoint(self, exercise_id: UUID, into_id: UUID) -> None:
         for table in _REFERRING_TABLES:
             repointed = text(f"UPDATE {table} SET exercise_id = :into WHERE exercise_id = :id")
             await self._session.execute(repointed, {"id": exercise_id, "into": into_id})
-        await self._session.execute(delete(models.Exercise).where(models.Exercise.id == exercise_id))
-        return await self.read(into_id, principal)
 
     async def _create(self, given: dict[str, Any], principal: Principal, **fixed: object) -> Versioned[Exercise]:
         links, aliases = _take_links(given), given.pop("aliases", None) or []
