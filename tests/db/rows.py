@@ -69,6 +69,7 @@ VALID: Mapping[str, Mapping[str, Any]] = {
     "exercise_secondary_muscles": {"exercise_id": parent("exercises"), "muscle_group_id": parent("muscle_groups")},
     "exercise_tag_map": {"exercise_id": parent("exercises"), "tag_id": parent("exercise_tags")},
     "exercise_aliases": {"exercise_id": parent("exercises"), "alias": "Flat Press"},
+    "catalogue_seed": {"kind": "exercise", "key": name("plank"), "content": "{}"},
     "training_units": {"id": made(uuid7), "name": name("Push day"), "created_by": parent("user_account")},
     "training_plans": {
         "id": made(uuid7),
