@@ -114,7 +114,7 @@ class Bench:
         """Send the reader's statement, and take its time."""
         self._sent = statement, arguments
         begun = time.perf_counter()
-        rows = await self._connection.fetch(statement, *arguments)
+        rows: list[asyncpg.Record] = await self._connection.fetch(statement, *arguments)
         self.elapsed += time.perf_counter() - begun
         return rows
 

@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from app.cli.running import data_option, run_with_resources
-from app.domain.catalogue.export import export_catalogue
-from app.domain.catalogue.files import write_catalogue
 from app.domain.catalogue.formats.entries import Finding, Listing
 from app.domain.catalogue.formats.reading import ListingError, read_listing_file
 from app.domain.catalogue.importing import ImportReport, carry_out, plan_import
@@ -50,6 +48,9 @@ def export(data: Path, folder: Path) -> None:
 
     FOLDER is new, empty, or holds such files already, which are replaced.
     """
+    # Only here, because the writer of TOML would cost every command a tenth of its start.
+    from app.domain.catalogue.export import export_catalogue, write_catalogue  # noqa: PLC0415
+
     if folder.exists() and any(folder.iterdir()) and not (folder / "reference.toml").exists():
         raise click.ClickException(f"{folder} holds something else; name a new or an empty folder.")
 

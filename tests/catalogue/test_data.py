@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.catalogue.files import SHIPPED, Catalogue, CatalogueExercise, load_catalogue, write_catalogue
+from app.domain.catalogue.export import write_catalogue
+from app.domain.catalogue.files import SHIPPED, Catalogue, CatalogueExercise, load_catalogue
 from app.domain.catalogue.models import Category, DifficultyLevel, ExerciseMode, Force, Mechanic
 from app.domain.catalogue.names import fold, slugify
 

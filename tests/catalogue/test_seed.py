@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app.cli.catalogue import catalogue_group
 from app.db.engine import database_config
-from app.domain.catalogue.export import export_catalogue
+from app.domain.catalogue.export import export_catalogue, write_catalogue
 from app.domain.catalogue.files import SHIPPED as SHIPPED_FOLDER
-from app.domain.catalogue.files import Catalogue, CatalogueFileError, digest, load_catalogue, write_catalogue
+from app.domain.catalogue.files import Catalogue, CatalogueFileError, digest, load_catalogue
 from app.domain.catalogue.models import Category
 from app.domain.catalogue.seed import SOURCE, SeedReport, seed_catalogue, seed_changed_catalogue
 from tests.actors import Actor

@@ -1,16 +1,12 @@
 """The catalogue as files: a folder of TOML that a person can read, review and extend."""
 
 import hashlib
-import re
 import tomllib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
-import tomlkit
 from msgspec import Meta, Struct
-from tomlkit.items import Table
 
 from app.domain.catalogue.links import LINKS
 from app.domain.catalogue.models import Category, DifficultyLevel, ExerciseMode, Force, Mechanic
@@ -23,19 +19,13 @@ __all__ = (
     "CatalogueFileError",
     "ReferenceLists",
     "digest",
+    "exercise_files",
     "load_catalogue",
-    "write_catalogue",
 )
 
 SHIPPED: Final = Path(__file__).parent / "data"
 """The folder of our own catalogue."""
 
-_ABOUT_LISTS: Final = (
-    "The three closed lists that exercises refer to. Names are lower-case and unique within their list."
-)
-
-_WORD: Final = re.compile(r"\w+")
-_OPENING: Final = 'instructions = """'
 
 _Text = Annotated[str, Meta(min_length=1, max_length=100)]
 
@@ -100,7 +90,7 @@ class _File(Struct, forbid_unknown_fields=True):
 def digest(folder: Path = SHIPPED) -> str:
     """What tells these files from all others."""
     content = hashlib.sha256()
-    for path in (folder / "reference.toml", *_exercise_files(folder)):
+    for path in (folder / "reference.toml", *exercise_files(folder)):
         content.update(path.read_bytes())
     return content.hexdigest()
 
@@ -114,7 +104,7 @@ def load_catalogue(folder: Path = SHIPPED) -> Catalogue:
     lists: ReferenceLists = _converted(folder / "reference.toml", _read(folder / "reference.toml"), ReferenceLists)
     exercises: dict[Category, dict[str, CatalogueExercise]] = {}
     keys: set[str] = set()
-    for path in _exercise_files(folder):
+    for path in exercise_files(folder):
         content = _read(path)
         file = _converted(path, {"category": content.pop("category", None), "exercises": content}, _File)
         for key, exercise in file.exercises.items():
@@ -127,28 +117,8 @@ def load_catalogue(folder: Path = SHIPPED) -> Catalogue:
     return Catalogue(lists, exercises)
 
 
-def write_catalogue(folder: Path, catalogue: Catalogue) -> int:
-    """Write the files of a folder, and delete those of exercises that it no longer has; how many there are now.
-
-    The same catalogue gives the same bytes: exercises by key, references in the order of their list.
-
-    Raises:
-        CatalogueFileError: a file can't be written.
-    """
-    texts = {folder / "exercises" / f"{name}.toml": text for name, text in _exercise_texts(catalogue)}
-    try:
-        (folder / "exercises").mkdir(parents=True, exist_ok=True)
-        (folder / "reference.toml").write_text(_lists_text(catalogue.lists), "utf-8")
-        for path, text in texts.items():
-            path.write_text(text, "utf-8")
-        for path in set(_exercise_files(folder)) - texts.keys():
-            path.unlink()
-    except OSError as error:
-        raise CatalogueFileError(f"{error.filename}: {error.strerror}.") from None
-    return len(texts)
-
-
-def _exercise_files(folder: Path) -> list[Path]:
+def exercise_files(folder: Path) -> list[Path]:
+    """The files of a folder that hold exercises."""
     return sorted(folder.glob("exercises/*.toml"))
 
 
@@ -182,63 +152,3 @@ def _wrong(exercise: CatalogueExercise, lists: ReferenceLists) -> str | None:
 
 def _trimmed(exercise: CatalogueExercise) -> CatalogueExercise:
     return msgspec.structs.replace(exercise, instructions=exercise.instructions.strip("\n"))
-
-
-def _lists_text(lists: ReferenceLists) -> str:
-    document = tomlkit.document()
-    document.add(tomlkit.comment(_ABOUT_LISTS))
-    for name, entries in msgspec.structs.asdict(lists).items():
-        document.add(tomlkit.nl())
-        document.add(name, tomlkit.array().multiline(multiline=True))
-        document[name].extend(entries)
-    return tomlkit.dumps(document)
-
-
-def _exercise_texts(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
-    """The name of each file, without its ending, and what is in it."""
-    files: dict[str, tuple[Category, dict[str, CatalogueExercise]]] = {}
-    for category, exercises in catalogue.exercises.items():
-        for key, exercise in exercises.items():
-            ordered = _ordered(exercise, catalogue.lists)
-            files.setdefault(_file_name(category, ordered), (category, {}))[1][key] = ordered
-    for name, (category, entries) in files.items():
-        document = tomlkit.document()
-        document.add("category", tomlkit.item(category.value))
-        for key in sorted(entries):
-            document.add(tomlkit.nl())
-            document.add(key, _table(entries[key]))
-        # A line end right after the quotes is no part of the text, and lets it begin where the other lines do.
-        yield name, tomlkit.dumps(document).replace(_OPENING, f"{_OPENING}\n")
-
-
-def _file_name(category: Category, exercise: CatalogueExercise) -> str:
-    """Strength is most of the catalogue, so it is divided by the first primary muscle."""
-    parts = [category.value, exercise.primary_muscles[0]] if category is Category.STRENGTH else [category.value]
-    return "-".join(_WORD.findall(" ".join(parts)))
-
-
-def _ordered(exercise: CatalogueExercise, lists: ReferenceLists) -> CatalogueExercise:
-    return msgspec.structs.replace(
-        exercise,
-        **{
-            field: _in_order(getattr(exercise, field), getattr(lists, link.entries.table))
-            for field, link in LINKS.items()
-        },
-    )
-
-
-def _in_order(names: Iterable[str], listed: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(names, key=listed.index))
-
-
-def _table(exercise: CatalogueExercise) -> Table:
-    table = tomlkit.table()
-    # Empty lists are said, absent values are not: TOML has no null.
-    for field, value in msgspec.structs.asdict(exercise).items():
-        if field == "instructions":
-            table.add(field, tomlkit.string(f"{value}\n", multiline=True))
-        elif isinstance(value, tuple):
-            table.add(field, list(value))
-        elif value is not None and value is not False:
-            table.add(field, getattr(value, "value", value))
-    return table
