@@ -27,6 +27,9 @@ NO_LIMITS = {"RATE_LIMIT_READS": "0", "RATE_LIMIT_WRITES": "0", "RATE_LIMIT_SIGN
 COMMON = {"LOG_LEVEL": "WARNING", "PUBLIC_URL": "http://127.0.0.1:8000"}
 """The issuer of tokens stays the same over restarts on other ports."""
 
+A_LIST = "category=strength&equipment=6&difficultyLevel=beginner&difficultyLevel=intermediate"
+A_SEARCH = "searchString=dumbbel%20pres"
+
 MAX_RESIDENT_MEGABYTES = 120.0
 MAX_PING_P99 = 0.050
 
@@ -218,9 +221,15 @@ def bench(users: int, rounds: int, seconds: float) -> bool:
             tokens = sign_up(free, users)
             me = [get("/api/v1/access/me", token) for token in tokens]
             comparisons.append(compare("GET /access/me, no limits", free, bare, me[:16], 0.40, rounds, seconds))
-            path = an_exercise(free, tokens[0])
-            detail = [get(path, token) for token in tokens[:16]]
-            comparisons.append(compare("GET /exercises/{id}, no limits", free, bare, detail, 0.12, rounds, seconds))
+            for name, path, target in (
+                ("GET /exercises/{id}", an_exercise(free, tokens[0]), 0.20),
+                ("GET /catalogs/muscle-groups", "/api/v1/catalogs/muscle-groups", 0.15),
+                ("GET /exercises, 20 of strength with dumbbells", f"/api/v1/exercises?{A_LIST}", 0.03),
+                ("GET /exercises/{id}/muscles.svg", f"{an_exercise(free, tokens[0])}/muscles.svg", 0.15),
+                ("GET /exercises, 20 that match a search", f"/api/v1/exercises?{A_SEARCH}", 0.03),
+            ):
+                requests = [get(path, token) for token in tokens[:16]]
+                comparisons.append(compare(f"{name}, no limits", free, bare, requests, target, rounds, seconds))
             resident = [free.resident_megabytes()]
         with service(data, **COMMON) as limited:
             comparisons.append(
