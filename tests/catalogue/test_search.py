@@ -289,6 +289,9 @@ def fits(patterns: list[str], text: str) -> bool:
 
 
 class TestTypingErrors:
+    def test_a_letter_is_missing_between_two_that_are_the_same(self) -> None:
+        assert fits(SearchedWord("bbac").mistyped, search_text("first babac last"))
+
     @given(word=letters, data=st.data())
     def test_one_of_any_kind(self, word: str, data: st.DataObject) -> None:
         text = search_text(f"first {word} last")

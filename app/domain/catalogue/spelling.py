@@ -51,7 +51,9 @@ class SearchedWord(Struct, frozen=True):
     @property
     def mistyped(self) -> list[str]:
         """It with one letter wrong, missing or too many, or two in the wrong order."""
-        return [pattern for edit in _edits(_singular(self.typed)) for pattern in self._ended(f"% {edit}")]
+        # Where a letter is missing, two others may look like a doubled one.
+        stems = dict.fromkeys((_singular(self.typed), _stem(self.typed)))
+        return [pattern for stem in stems for edit in _edits(stem) for pattern in self._ended(f"% {edit}")]
 
     def _ended(self, pattern: str) -> list[str]:
         return [f"{pattern}%"] if len(_singular(self.typed)) >= _LONG else [f"{pattern} %", f"{pattern}s %"]
@@ -72,7 +74,11 @@ def _meant(word: str) -> Iterator[str]:
 
 
 def _singular(word: str) -> str:
-    return once(word[:-1] if _is_plural(word) else word)
+    return once(_stem(word))
+
+
+def _stem(word: str) -> str:
+    return word[:-1] if _is_plural(word) else word
 
 
 def _is_plural(word: str) -> bool:
