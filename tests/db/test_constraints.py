@@ -41,7 +41,7 @@ LINES = {
     "training_units": ["name"],
     "training_plans": ["name"],
     "training_unit_exercises": ["exercise_name_snapshot"],
-    "training_sessions": ["plan_name_snapshot", "unit_name_snapshot"],
+    "training_sessions": ["plan_name_snapshot", "unit_name_snapshot", "source"],
     "training_session_exercises": ["exercise_name_snapshot"],
     "running_plans": ["name"],
     "running_workouts": ["name"],
@@ -69,6 +69,7 @@ TEXTS = {
     "training_plans": ["description"],
     "training_unit_exercises": ["unit_exercise_notes"],
     "training_sessions": ["notes"],
+    "training_session_sets": ["note"],
     "running_plans": ["description"],
     "running_workouts": ["notes"],
     "runs": ["notes"],
@@ -79,6 +80,7 @@ INSTANTS = {
     "api_token": ["created_at", "last_used_at", "expires_at", "revoked_at"],
     "share_link": ["expires_at"],
     "training_sessions": ["start_time"],
+    "training_session_sets": ["completed_at"],
     "runs": ["started_at"],
 }
 
@@ -96,6 +98,9 @@ AMOUNTS: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("training_plan_units", "order_index"): ([0, 1001, -1001], [1000]),
     ("training_sessions", "day_number_snapshot"): ([0, 731], [1, 730]),
     ("training_sessions", "client_revision"): ([-1], [0, 2**63 - 1]),
+    ("training_sessions", "perceived_effort"): ([0, Decimal("10.1"), NAN], [1, 10]),
+    ("training_session_exercises", "superset_group"): ([0, 101], [1, 100]),
+    ("training_session_sets", "rest_seconds"): ([-1], [0, 32767]),
     ("training_session_exercises", "order_index"): ([0, 101, -101], [100]),
     ("training_session_exercises", "order_index_snapshot"): ([0, -1, 101], [1, 100]),
     ("training_session_exercises", "target_weight_snapshot"): ([-1, NAN], [0, Decimal("99999.99")]),
@@ -163,6 +168,13 @@ CHECKS: list[Case] = [
     ("training_sessions", "ck_training_sessions_end_time", {"status": "aborted", "end_time": AFTER_2100}),
     ("training_sessions", "ck_training_sessions_user_timezone", {"user_timezone": "<+03>-3"}),
     ("training_session_sets", "check_set_performance", {"reps_completed": -1}),
+    ("training_sessions", "check_session_source", {"external_id": "1"}),
+    *(
+        ("training_sessions", "ck_training_sessions_external_id", {"source": "strong", "external_id": text})
+        for text in NO_LINES
+    ),
+    *(("training_session_sets", "check_set_rpe", {"rpe": rpe}) for rpe in (Decimal("0.5"), Decimal("10.5"), NAN)),
+    ("training_session_sets", "check_set_rpe", {"rpe": Decimal("8.3")}),
     ("training_session_sets", "check_set_mode", {"time_seconds": 30}),
     ("training_session_sets", "check_set_mode", {"reps_completed": None, "distance_km": 1}),
     ("running_plans", "check_plan_dates", {"end_date": date(2026, 6, 1)}),
@@ -205,6 +217,7 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ),
     ("training_sessions", {"start_time": datetime(1970, 1, 1, tzinfo=UTC)}),
     ("training_session_sets", {"reps_completed": None}),
+    ("training_session_sets", {"rpe": Decimal("8.5")}),
     ("training_session_sets", {"reps_completed": 0, "weight": Decimal("80.5")}),
     ("training_unit_exercises", {"mode": "sets_only", "reps_min": None, "reps_max": None, "sets": 100}),
     ("training_unit_exercises", {"mode": "time", "target_time_seconds": 1}),
@@ -271,6 +284,12 @@ SAME_PARENT: list[tuple[str, str, list[str], dict[str, Any]]] = [
         "uq_training_session_sets_session_exercise_id_order_index",
         ["session_exercise_id"],
         {},
+    ),
+    (
+        "training_sessions",
+        "uq_training_sessions_user_id_source_external_id",
+        ["user_id"],
+        {"source": "strong", "external_id": "1"},
     ),
     ("runs", "uq_runs_user_id_source_external_id", ["user_id"], {"source": "strava", "external_id": "1"}),
 ]

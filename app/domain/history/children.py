@@ -45,36 +45,41 @@ WHERE x.id = $1 AND (x.is_system_default OR x.created_by = $2 OR present.here)
 
 _ADD_EXERCISE = """
 INSERT INTO training_session_exercises
-    (training_session_id, exercise_id, exercise_name_snapshot, mode_snapshot, order_index)
-SELECT $1::uuid, $2::uuid, $3::text, $4::text, coalesce(max(order_index), 0) + 1
+    (training_session_id, exercise_id, exercise_name_snapshot, mode_snapshot, superset_group, order_index)
+SELECT $1::uuid, $2::uuid, $3::text, $4::text, $5::smallint, coalesce(max(order_index), 0) + 1
 FROM training_session_exercises WHERE training_session_id = $1
-HAVING count(*) < $5
+HAVING count(*) < $6
 RETURNING id
 """
 
 _STORED_EXERCISE = """
-SELECT e.exercise_id, e.exercise_name_snapshot AS name, e.mode_snapshot AS mode,
+SELECT e.exercise_id, e.exercise_name_snapshot AS name, e.mode_snapshot AS mode, e.superset_group,
     EXISTS (SELECT FROM training_session_sets t WHERE t.session_exercise_id = e.id) AS has_sets
 FROM training_session_exercises e WHERE e.id = $1 AND e.training_session_id = $2
 """
 
 _CHANGE_EXERCISE = """
-UPDATE training_session_exercises SET exercise_id = $2, exercise_name_snapshot = $3, mode_snapshot = $4 WHERE id = $1
+UPDATE training_session_exercises
+SET exercise_id = $2, exercise_name_snapshot = $3, mode_snapshot = $4, superset_group = $5
+WHERE id = $1
 """
 
 _DELETE_EXERCISE = "DELETE FROM training_session_exercises WHERE id = $1 AND training_session_id = $2 RETURNING id"
 
 _ADD_SETS = f"""
 INSERT INTO training_session_sets
-    (session_exercise_id, mode, order_index, weight, reps_completed, time_seconds, distance_km)
-SELECT parent.id, parent.mode_snapshot, parent.sets + new.place, new.weight, new.reps, new.seconds, new.km
+    (session_exercise_id, mode, order_index, weight, reps_completed, time_seconds, distance_km, set_type, rpe,
+    rest_seconds, completed_at, note)
+SELECT parent.id, parent.mode_snapshot, parent.sets + new.place, new.weight, new.reps, new.seconds, new.km,
+    new.set_type, new.rpe, new.rest, new.completed_at, new.note
 FROM (
     SELECT e.id, e.mode_snapshot,
         (SELECT count(*) FROM training_session_sets t WHERE t.session_exercise_id = e.id) AS sets
     FROM training_session_exercises e WHERE e.id = $1) parent,
     ROWS FROM (json_to_recordset($2::text::json)
-        AS (weight numeric, reps_completed smallint, time_seconds smallint, distance_km numeric)) WITH ORDINALITY
-    AS new (weight, reps, seconds, km, place)
+        AS (weight numeric, reps_completed smallint, time_seconds smallint, distance_km numeric, set_type text,
+            rpe numeric, rest_seconds smallint, completed_at timestamptz, note text)) WITH ORDINALITY
+    AS new (weight, reps, seconds, km, set_type, rpe, rest, completed_at, note, place)
 WHERE parent.sets + json_array_length($2::text::json) <= $3
 RETURNING {SET_COLUMNS}
 """  # noqa: S608
@@ -106,7 +111,8 @@ class SessionExerciseService:
         if data.exercise_id:
             reference = await reference_of(connection, data.exercise_id, principal, session_id)
             name, mode = reference["name"], data.mode or reference["default_mode"]
-        child_id = await connection.fetchval(_ADD_EXERCISE, session_id, data.exercise_id, name, mode, MAX_CHILDREN)
+        values = (session_id, data.exercise_id, name, mode, data.superset_group, MAX_CHILDREN)
+        child_id = await connection.fetchval(_ADD_EXERCISE, *values)
         if child_id is None:
             raise RuleBroken.of("body", f"A session has at most {MAX_CHILDREN} exercises.", "length")
         if data.position:
@@ -144,7 +150,8 @@ class SessionExerciseService:
             name = (await reference_of(connection, exercise_id, principal, session_id))["name"]
         if mode != stored["mode"] and stored["has_sets"]:
             raise Conflict("The mode can't change while the exercise has sets.")
-        await connection.execute(_CHANGE_EXERCISE, child_id, exercise_id, name, mode)
+        group = stored["superset_group"] if data.superset_group is UNSET else data.superset_group
+        await connection.execute(_CHANGE_EXERCISE, child_id, exercise_id, name, mode, group)
         return await read_exercise(connection, child_id, session_id)
 
     async def remove(self, session_id: UUID, child_id: int, principal: Principal, precondition: Precondition) -> None:

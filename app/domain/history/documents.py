@@ -1,13 +1,15 @@
 """Sessions as documents: each is read whole, in one statement, and locked by its row."""
 
 from datetime import datetime
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 from asyncpg import Connection, Record
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.db.paging import Precondition, Versioned
 from app.domain.history.dto import SessionExercise, SessionSet, TrainingSession
@@ -29,11 +31,14 @@ __all__ = (
     "set_of",
 )
 
-EXERCISE_JSON = """
+# JSON tells a timestamptz in the connection's zone, which is whatever the server's is.
+_UTC = """to_char(t.completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+EXERCISE_JSON = f"""
 json_build_object(
     'id', e.id, 'exerciseId', e.exercise_id, 'exerciseName', e.exercise_name_snapshot,
     'plannedUnitExerciseId', e.planned_unit_exercise_id, 'mode', e.mode_snapshot, 'orderIndex', e.order_index,
-    'planned', json_build_object(
+    'supersetGroup', e.superset_group, 'planned', json_build_object(
         'orderIndex', e.order_index_snapshot, 'targetWeight', e.target_weight_snapshot::float8, 'sets', e.sets_snapshot,
         'repsMin', e.reps_min_snapshot, 'repsMax', e.reps_max_snapshot, 'restSeconds', e.rest_seconds_snapshot,
         'targetTimeSeconds', e.target_time_seconds_snapshot,
@@ -41,18 +46,21 @@ json_build_object(
     'sets', coalesce((
         SELECT json_agg(json_build_object(
             'id', t.id, 'orderIndex', t.order_index, 'weight', t.weight::float8, 'repsCompleted', t.reps_completed,
-            'timeSeconds', t.time_seconds, 'distanceKm', t.distance_km::float8) ORDER BY t.order_index)
+            'timeSeconds', t.time_seconds, 'distanceKm', t.distance_km::float8, 'setType', t.set_type,
+            'rpe', t.rpe::float8, 'restSeconds', t.rest_seconds, 'completedAt', {_UTC}, 'note', t.note)
+            ORDER BY t.order_index)
         FROM training_session_sets t WHERE t.session_exercise_id = e.id), '[]'::json))
-"""
+"""  # noqa: S608 (every text here is a constant; values are parameters)
 
 SESSION_COLUMNS = f"""
 s.version, s.id, s.status, s.training_plan_id, s.training_unit_id, s.plan_unit_id, s.plan_name_snapshot AS plan_name,
 s.unit_name_snapshot AS unit_name, s.day_number_snapshot AS day_number, s.start_time, s.end_time, s.user_timezone,
-s.local_date, s.duration_seconds, s.notes, s.client_revision, s.created_at, s.updated_at,
+s.local_date, s.duration_seconds, s.notes, s.perceived_effort::float8, s.source, s.external_id, s.client_revision,
+s.created_at, s.updated_at,
 coalesce((
     SELECT json_agg({EXERCISE_JSON} ORDER BY e.order_index)
     FROM training_session_exercises e WHERE e.training_session_id = s.id), '[]'::json)::text AS exercises
-"""  # noqa: S608 (every text here is a constant; values are parameters)
+"""  # noqa: S608
 
 READ_SESSION = f"SELECT {SESSION_COLUMNS} FROM training_sessions s WHERE s.id = $1 AND s.user_id = $2"  # noqa: S608
 
@@ -62,7 +70,10 @@ FROM training_session_exercises e JOIN training_sessions s ON s.id = e.training_
 WHERE e.id = $1 AND s.id = $2
 """  # noqa: S608
 
-SET_COLUMNS = "id, order_index, weight::float8, reps_completed, time_seconds, distance_km::float8"
+SET_COLUMNS = (
+    "id, order_index, weight::float8, reps_completed, time_seconds, distance_km::float8, set_type, rpe::float8,"
+    " rest_seconds, completed_at, note"
+)
 
 _exercises_decoder = msgspec.json.Decoder(list[SessionExercise])
 _exercise_decoder = msgspec.json.Decoder(SessionExercise)
@@ -77,7 +88,16 @@ class LockedSession(NamedTuple):
     end_time: datetime | None
     user_timezone: str
     notes: str | None
+    perceived_effort: Decimal | None
+    source: str | None
+    external_id: str | None
     now: datetime
+
+
+_LOCKED: tuple[ColumnElement[Any] | InstrumentedAttribute[Any], ...] = (
+    *(getattr(SessionRow, name) for name in LockedSession._fields if name != "now"),
+    func.now(),
+)
 
 
 async def lock_session(
@@ -90,17 +110,7 @@ async def lock_session(
         PreconditionFailed: it was changed in the meantime.
     """
     statement = (
-        select(
-            SessionRow.version,
-            SessionRow.status,
-            SessionRow.start_time,
-            SessionRow.end_time,
-            SessionRow.user_timezone,
-            SessionRow.notes,
-            func.now(),
-        )
-        .where(SessionRow.id == session_id, SessionRow.user_id == principal.user_id)
-        .with_for_update()
+        select(*_LOCKED).where(SessionRow.id == session_id, SessionRow.user_id == principal.user_id).with_for_update()
     )
     row = (await session.execute(statement)).one_or_none()
     if row is None:
@@ -125,6 +135,7 @@ def session_of(row: Record) -> Versioned[TrainingSession]:
     """A row of SESSION_COLUMNS as a document."""
     fields = dict(row)
     version = fields.pop("version")
+    fields["perceived_effort"] = shortest(fields["perceived_effort"])
     fields["exercises"] = _exercises_decoder.decode(fields["exercises"])
     return Versioned(TrainingSession(**fields), version)
 
@@ -143,5 +154,7 @@ async def read_exercise(connection: "Connection", child_id: int, session_id: UUI
 
 def set_of(row: Record) -> SessionSet:
     """A row of SET_COLUMNS as a document."""
-    set_id, order_index, weight, reps_completed, time_seconds, distance_km = row
-    return SessionSet(set_id, order_index, shortest(weight), reps_completed, time_seconds, shortest(distance_km))
+    fields = dict(row)
+    for name in ("weight", "distance_km", "rpe"):
+        fields[name] = shortest(fields[name])
+    return SessionSet(**fields)

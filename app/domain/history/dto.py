@@ -2,21 +2,26 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
+from litestar.openapi.spec import OpenAPIType, Schema
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.domain.history.models import ExerciseMode, SessionStatus
+from app.domain.history.models import ExerciseMode, SessionStatus, SetType
 from app.errors import RuleBroken
 from app.http.dto import Input
 from app.http.fields import (
     BigRowId,
     Count,
+    FieldError,
     Instant,
     Kilograms,
     Kilometres,
+    Line,
     LongText,
+    Measure,
     Name,
     Number,
     RowId,
@@ -45,6 +50,35 @@ MAX_CHILDREN = 100
 """Exercises in a session, and sets in each of them."""
 
 Position = Annotated[int, Meta(ge=1, le=MAX_CHILDREN)]
+SupersetGroup = Annotated[int, Meta(ge=1, le=MAX_CHILDREN)]
+
+
+class Effort(Measure):
+    """How hard it felt, 1 to 10."""
+
+    step, least, most = Decimal("0.1"), Decimal(1), Decimal(10)
+    schema = Schema(type=OpenAPIType.NUMBER, minimum=1, maximum=10)
+
+
+class Exertion(Effort):
+    """The exertion of a set, 1 to 10 in halves."""
+
+    schema = Schema(type=OpenAPIType.NUMBER, minimum=1, maximum=10, multiple_of=0.5)
+
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Round, then check bounds and halves."""
+        number = super().from_wire(value)
+        if number * 2 % 1:
+            raise FieldError("range", "Expected 1 to 10 in halves.")
+        return number
+
+
+class Source(Line):
+    """Where something comes from, 1 to 50 characters."""
+
+    longest = 50
+    schema = Schema(type=OpenAPIType.STRING, min_length=1, max_length=50)
 
 
 class PlannedTargets(Struct, rename="camel"):
@@ -65,6 +99,9 @@ class SessionSet(Struct, rename="camel"):
 
     Attributes:
         weight: kilograms.
+        set_type: statistics leave warm-ups out.
+        rpe: rating of perceived exertion, 1 to 10 in halves.
+        rest_seconds: the rest after it.
     """
 
     id: int
@@ -73,6 +110,11 @@ class SessionSet(Struct, rename="camel"):
     reps_completed: int | None
     time_seconds: int | None
     distance_km: Number | None
+    set_type: str | None
+    rpe: Number | None
+    rest_seconds: int | None
+    completed_at: datetime | None
+    note: str | None
 
 
 class SessionExercise(Struct, rename="camel"):
@@ -81,6 +123,7 @@ class SessionExercise(Struct, rename="camel"):
     Attributes:
         exercise_id: null for a name alone, and after the exercise was deleted.
         exercise_name: as it was when the exercise was added.
+        superset_group: exercises of the same number are done in turns.
     """
 
     id: int
@@ -89,6 +132,7 @@ class SessionExercise(Struct, rename="camel"):
     planned_unit_exercise_id: int | None
     mode: str
     order_index: int
+    superset_group: int | None
     planned: PlannedTargets
     sets: list[SessionSet]
 
@@ -97,6 +141,8 @@ class TrainingSession(Struct, rename="camel", kw_only=True):
     """A training session: what was done, whatever becomes of the templates and exercises later.
 
     Attributes:
+        perceived_effort: of the whole session, 1 to 10.
+        source: where an imported session comes from; with external_id, its id there.
         local_date: the day of the start in the session's time zone.
         duration_seconds: real time from start to end, of a completed session.
     """
@@ -115,6 +161,9 @@ class TrainingSession(Struct, rename="camel", kw_only=True):
     local_date: date
     duration_seconds: int | None
     notes: str | None
+    perceived_effort: Number | None
+    source: str | None
+    external_id: str | None
     client_revision: int | None
     exercises: list[SessionExercise]
     created_at: datetime
@@ -137,6 +186,9 @@ class NewSession(Input):
     user_timezone: Name | None = None
     start_time: Instant | None = None
     notes: LongText | None = None
+    perceived_effort: Effort | None = None
+    source: Source | None = None
+    external_id: Line | None = None
 
     def __post_init__(self) -> None:
         if self.training_plan_id and not (self.training_unit_id or self.plan_unit_id):
@@ -172,6 +224,9 @@ class SessionChange(Input):
     end_time: Instant | UnsetType | None = UNSET
     user_timezone: Name | UnsetType = UNSET
     notes: LongText | UnsetType | None = UNSET
+    perceived_effort: Effort | UnsetType | None = UNSET
+    source: Source | UnsetType | None = UNSET
+    external_id: Line | UnsetType | None = UNSET
     exercises: list[SessionExercise] | UnsetType = UNSET
 
 
@@ -193,6 +248,7 @@ class NewSessionExercise(Input):
     exercise_id: UUID | None = None
     exercise_name: Name | None = None
     mode: ExerciseMode | None = None
+    superset_group: SupersetGroup | None = None
     position: Position | None = None
 
     def __post_init__(self) -> None:
@@ -214,6 +270,7 @@ class SessionExerciseChange(Input):
     exercise_id: UUID | UnsetType | None = UNSET
     exercise_name: Name | UnsetType = UNSET
     mode: ExerciseMode | UnsetType = UNSET
+    superset_group: SupersetGroup | UnsetType | None = UNSET
     sets: list[SessionSet] | UnsetType = UNSET
 
 
@@ -228,6 +285,11 @@ class NewSet(Input):
     reps_completed: Count | None = None
     time_seconds: Seconds | None = None
     distance_km: Kilometres | None = None
+    set_type: SetType | None = None
+    rpe: Exertion | None = None
+    rest_seconds: Count | None = None
+    completed_at: Instant | None = None
+    note: LongText | None = None
     position: Position | None = None
 
 
@@ -240,6 +302,11 @@ class SetChange(Input):
     reps_completed: Count | UnsetType | None = UNSET
     time_seconds: Seconds | UnsetType | None = UNSET
     distance_km: Kilometres | UnsetType | None = UNSET
+    set_type: SetType | UnsetType | None = UNSET
+    rpe: Exertion | UnsetType | None = UNSET
+    rest_seconds: Count | UnsetType | None = UNSET
+    completed_at: Instant | UnsetType | None = UNSET
+    note: LongText | UnsetType | None = UNSET
 
 
 class Order(Input):

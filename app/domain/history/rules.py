@@ -9,7 +9,7 @@ from app.domain.history.dto import NewSet, SetChange
 from app.domain.history.models import ExerciseMode, SessionStatus
 from app.errors import BrokenField, RuleBroken
 
-__all__ = ("check_same", "check_start", "duration_of", "wrong_metrics")
+__all__ = ("check_same", "check_source", "check_start", "duration_of", "wrong_metrics")
 
 _LONGEST_SECONDS = 2**31 - 1
 _START_AHEAD = timedelta(hours=24)
@@ -48,6 +48,16 @@ def check_start(start: datetime, now: datetime) -> None:
     """
     if start > now + _START_AHEAD:
         raise RuleBroken.of("startTime", "A session starts at most 24 hours ahead.", "range")
+
+
+def check_source(source: str | None, external_id: str | None) -> None:
+    """Refuse an id at an unknown place.
+
+    Raises:
+        RuleBroken: there is an external id and no source.
+    """
+    if external_id and not source:
+        raise RuleBroken.of("source", "An externalId needs a source.", "missing")
 
 
 def duration_of(status: SessionStatus, start: datetime, end: datetime | None) -> int | None:

@@ -22,18 +22,21 @@ from app.domain.history.dto import NewSession, SessionChange, TrainingSession
 from app.domain.history.models import SessionStatus
 from app.domain.history.models import TrainingSession as SessionRow
 from app.domain.history.reading import SessionReader
-from app.domain.history.rules import check_same, check_start, duration_of
+from app.domain.history.rules import check_same, check_source, check_start, duration_of
 from app.domain.system.models import TombstoneKind
 from app.errors import Conflict, Gone, NotFound
 from app.security.principal import Principal
 
 __all__ = ("SessionExerciseService", "SessionReader", "SessionService", "SessionSetService", "StartedSession")
 
+_DETAILS = ("notes", "perceived_effort", "source", "external_id")
+
 _WAS_DELETED = "SELECT EXISTS (SELECT FROM tombstone WHERE user_id = $1 AND kind = $2 AND id = $3)"
 
 _CHANGE_SESSION = """
 UPDATE training_sessions
-SET status = $2, start_time = $3, end_time = $4, duration_seconds = $5, user_timezone = $6, notes = $7
+SET status = $2, start_time = $3, end_time = $4, duration_seconds = $5, user_timezone = $6, notes = $7,
+    perceived_effort = $8, source = $9, external_id = $10
 WHERE id = $1
 """
 
@@ -74,7 +77,8 @@ class SessionService:
         zone = principal.timezone
         if data.user_timezone:
             zone = await canonical_timezone(self._session, data.user_timezone, "userTimezone")
-        values: dict[str, Any] = {"notes": data.notes}
+        values: dict[str, Any] = {name: getattr(data, name) for name in _DETAILS}
+        check_source(data.source, data.external_id)
         if data.start_time:
             check_start(data.start_time, datetime.now(UTC))
             values["start_time"] = data.start_time
@@ -121,8 +125,9 @@ class SessionService:
             start_time=start,
             end_time=stored.end_time if data.end_time is UNSET else data.end_time,
             user_timezone=zone or stored.user_timezone,
-            notes=stored.notes if data.notes is UNSET else data.notes,
+            **{name: value for name in _DETAILS if (value := getattr(data, name)) is not UNSET},
         )
+        check_source(changed.source, changed.external_id)
         return await self._store(session_id, changed, principal)
 
     async def complete(
@@ -186,5 +191,8 @@ class SessionService:
             duration,
             changed.user_timezone,
             changed.notes,
+            changed.perceived_effort,
+            changed.source,
+            changed.external_id,
         )
         return await read_session(connection, session_id, principal.user_id)
