@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.base import Base, RootMixin, UUIDKey, text_enum
+from app.db.changes import ChangesMixin, changes_index
 from app.db.constraints import amount, amounts, instants, line, long_text, named_check, order_in_parent, time_zone
 from app.domain.catalogue.models import ExerciseMode
 from app.domain.training.models import MAX_DAYS
@@ -54,7 +55,7 @@ class SetType(StrEnum):
     FAILURE = "failure"
 
 
-class TrainingSession(RootMixin, Base):
+class TrainingSession(ChangesMixin, RootMixin, Base):
     """A workout that somebody does or did.
 
     Attributes:
@@ -70,6 +71,7 @@ class TrainingSession(RootMixin, Base):
     __tablename__ = "training_sessions"
     __table_args__ = (
         Index("idx_ts_user_start", "user_id", "start_time", "id"),
+        changes_index("training_sessions", "user_id"),
         UniqueConstraint(
             "user_id",
             "source",

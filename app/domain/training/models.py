@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.base import Base, RootMixin, UUIDKey, text_enum
+from app.db.changes import ChangesMixin, changes_index
 from app.db.constraints import amount, amounts, instants, line, long_text, named_check, order_in_parent
 from app.domain.catalogue.models import DifficultyLevel, ExerciseMode
 
@@ -58,7 +59,7 @@ class AccessLevel(StrEnum):
     WRITE = "write"
 
 
-class TemplateMixin(RootMixin):
+class TemplateMixin(ChangesMixin, RootMixin):
     """What units and plans have in common.
 
     Attributes:
@@ -85,6 +86,7 @@ def _template_rules(table: str, noun: str) -> tuple[Index | CheckConstraint, ...
             info={"field": "name", "message": f"You have a {noun} of this name."},
         ),
         Index(f"ix_{table}_public", "id", postgresql_where=text("sharing_status = 'public'")),
+        changes_index(table, "created_by", condition="created_by IS NOT NULL"),
         line("name"),
         long_text("description"),
     )
