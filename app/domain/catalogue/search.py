@@ -11,12 +11,12 @@ from app.domain.catalogue.dto import ExerciseFilters, ExerciseScope, ExerciseSor
 from app.domain.catalogue.links import LINKS, joined
 from app.domain.catalogue.names import fold
 
-__all__ = ("Hits", "Parameters", "hits")
+__all__ = ("FOLDED", "Hits", "Parameters", "hits")
 
 # ruff: noqa: S608 (statements are put together from the constants of this module alone; values are parameters)
 
 _SQUEEZED: Final = str.maketrans("", "", " ()./&")
-_FOLDED: Final = (
+FOLDED: Final = (
     "translate(regexp_replace(lower(normalize({0}, NFKD)), '[\u0300-\u036f]', '', 'g'), "
     "'-''\N{RIGHT SINGLE QUOTATION MARK}', ' ')"
 )
@@ -34,9 +34,9 @@ CROSS JOIN LATERAL (
         SELECT name, compact,
             greatest(similarity(name, {{query}}), similarity(compact, {{compact}})) AS alike
         FROM (
-            SELECT {_FOLDED.format("e.name")}
+            SELECT {FOLDED.format("e.name")}
             UNION ALL
-            SELECT {_FOLDED.format("a.alias")} FROM exercise_aliases a WHERE a.exercise_id = e.id
+            SELECT {FOLDED.format("a.alias")} FROM exercise_aliases a WHERE a.exercise_id = e.id
         ) names (name), translate(name, ' ()./&', '') AS compact
         OFFSET 0
     ) compared
@@ -50,7 +50,7 @@ OFFSET 0 keeps the planner from computing a name's likeness anew wherever it is 
 _LEVELS: Final = f"ARRAY{[level.value for level in models.DifficultyLevel]}::varchar[]"
 
 _SORT_KEYS: Final[Mapping[ExerciseSort, str]] = {
-    ExerciseSort.NAME: _FOLDED.format("e.name"),
+    ExerciseSort.NAME: FOLDED.format("e.name"),
     ExerciseSort.CREATED_AT: "e.created_at",
     ExerciseSort.DIFFICULTY_LEVEL: f"array_position({_LEVELS}, e.difficulty_level)",
 }

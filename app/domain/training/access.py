@@ -9,14 +9,13 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from asyncpg import Connection
 from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.paging import Precondition
+from app.db.reader import Reader
 from app.db.transaction import raw_connection
-from app.domain.system.models import TombstoneKind
 from app.domain.training.models import SharingStatus
 from app.errors import Forbidden, NotFound
 from app.security.principal import Principal
@@ -31,9 +30,11 @@ __all__ = (
     "Verb",
     "access_of",
     "find_access",
+    "known_access",
     "lock",
     "require",
     "rows_in_scope",
+    "verb_to_revoke",
 )
 
 # ruff: noqa: S608 (statements are put together from the constants of this module alone; values are parameters)
@@ -87,22 +88,16 @@ class Template(Struct, frozen=True):
         grants: the table of who may do what while one is shared.
         key: the column of grants, and of links, that names the template.
         noun: what one is called in sentences.
-        tombstone: the trace that a deleted one leaves.
     """
 
     table: str
     grants: str
     key: str
     noun: str
-    tombstone: TombstoneKind
 
 
-UNITS: Final = Template(
-    "training_units", "training_unit_access", "training_unit_id", "unit", TombstoneKind.TRAINING_UNIT
-)
-PLANS: Final = Template(
-    "training_plans", "training_plan_access", "training_plan_id", "plan", TombstoneKind.TRAINING_PLAN
-)
+UNITS: Final = Template("training_units", "training_unit_access", "training_unit_id", "unit")
+PLANS: Final = Template("training_plans", "training_plan_access", "training_plan_id", "plan")
 
 
 def _owned(row: str, caller: str) -> str:
@@ -190,18 +185,28 @@ def require(access: Access | None, verb: Verb) -> Access:
     return access
 
 
+def verb_to_revoke(user_id: UUID | None, principal: Principal) -> Verb:
+    """What it takes to end a user's grant: whoever it was granted to may give it up."""
+    return Verb.READ if user_id == principal.user_id else Verb.SHARE
+
+
 _FIND: Final = {
-    template: f"SELECT {access_of(template, 't', '$2::uuid', '$3::boolean')} FROM {template.table} t WHERE t.id = $1"
+    template: f"""
+        SELECT {access_of(template, "t", "$2::uuid", "$3::boolean")} AS access FROM {template.table} t WHERE t.id = $1
+    """
     for template in (UNITS, PLANS)
 }
 
 
-async def find_access(
-    connection: "Connection", template: Template, template_id: UUID, principal: Principal
-) -> Access | None:
+async def find_access(reader: Reader, template: Template, template_id: UUID, principal: Principal) -> Access | None:
     """What the caller may do with a template; None: it is hidden, or there is none."""
-    found = await connection.fetchval(_FIND[template], template_id, principal.user_id, principal.is_superuser)
-    return found and Access(found)
+    row = await reader.fetchrow(_FIND[template], template_id, principal.user_id, principal.is_superuser)
+    return known_access(row and row["access"])
+
+
+def known_access(access: str | None) -> Access | None:
+    """The access that the rule says; None: hidden."""
+    return Access(access) if access else None
 
 
 class Locked(NamedTuple):
@@ -248,6 +253,6 @@ async def lock(
     row = await connection.fetchrow(_LOCKED[template], template_id, principal.user_id, principal.is_superuser)
     if row is None:
         raise NotFound
-    access = require(row["access"] and Access(row["access"]), verb)
+    access = require(known_access(row["access"]), verb)
     precondition.check(row["version"], access)
     return Locked(row["version"], access, row["created_by"], SharingStatus(row["sharing_status"]))

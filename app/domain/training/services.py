@@ -1,21 +1,225 @@
-"""Units and plans: made, changed, copied and deleted."""
+"""Units and plans: made, changed, copied and deleted; and what sessions copy of them.
 
-from typing import Final
+Writers of one template lock its row first, and decide then whether the caller may. Its version is kept by triggers,
+whichever of its rows was written.
+"""
+
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from asyncpg import Connection, Record
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from sqlalchemy import delete, insert, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.base import uuid7
+from app.db.paging import Precondition, Versioned
+from app.db.transaction import raw_connection
 from app.domain.catalogue.models import ExerciseMode
-from app.domain.training.access import PLANS, UNITS, access_of
-from app.errors import NotFound
-from app.http.fields import Number
+from app.domain.training import models
+from app.domain.training.access import PLANS, UNITS, Access, Locked, Verb, access_of, lock
+from app.domain.training.children import replace_exercises, replace_plan_units
+from app.domain.training.copies import copy_units, free_names, hold_names
+from app.domain.training.documents import PLAN_DOCUMENTS, UNIT_DOCUMENTS, read_document
+from app.domain.training.dto import (
+    NewPlan,
+    NewUnit,
+    PlanChange,
+    PlanDocument,
+    PlanUnitEntry,
+    TrainingPlan,
+    TrainingUnit,
+    UnitChange,
+    UnitDocument,
+)
+from app.errors import Conflict, Forbidden, NotFound
+from app.http.fields import LongText, Name, Number
 from app.security.principal import Principal
 
-__all__ = ("PlannedDay", "PlannedExercise", "SessionTemplates", "UnitTemplate")
+__all__ = (
+    "PlanService",
+    "PlannedDay",
+    "PlannedExercise",
+    "SessionTemplates",
+    "UnitService",
+    "UnitTemplate",
+)
 
 # ruff: noqa: S608 (statements are put together from the constants of this module alone; values are parameters)
+
+_PLANS_WITH: Final = text("""
+    SELECT DISTINCT p.name FROM training_plan_units d JOIN training_plans p ON p.id = d.training_plan_id
+    WHERE d.training_unit_id = :id ORDER BY p.name
+""")
+
+_NAMED_PLANS: Final = 10
+"""How many plans a sentence names."""
+
+
+def _changed(data: UnitDocument | UnitChange | PlanDocument | PlanChange, locked: Locked) -> dict[str, Any]:
+    """The columns of a template's own row that a body gives.
+
+    Raises:
+        Forbidden: it changes the sharing status, which is the owner's.
+    """
+    columns = ("name", "description", "sharing_status", "difficulty_level")
+    given = {name: getattr(data, name, UNSET) for name in columns}
+    given = {name: value for name, value in given.items() if value is not UNSET}
+    if given.get("sharing_status", locked.sharing_status) != locked.sharing_status and locked.access != Access.OWNER:
+        raise Forbidden("Only the owner changes the sharing status.")
+    return given
+
+
+class UnitService:
+    """Makes, changes, copies and deletes units."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def create(self, data: NewUnit, principal: Principal) -> Versioned[TrainingUnit]:
+        """Make a unit with its exercises.
+
+        Raises:
+            NotFound: there is no such exercise that the caller may refer to.
+            RuleBroken: an exercise is archived.
+        """
+        unit_id = uuid7()
+        row = {"name": data.name, "description": data.description, "sharing_status": data.sharing_status}
+        await self._session.execute(insert(models.TrainingUnit).values(id=unit_id, created_by=principal.user_id, **row))
+        connection = await raw_connection(self._session)
+        if data.exercises:
+            await replace_exercises(connection, unit_id, data.exercises, principal)
+        return await read_document(connection, UNIT_DOCUMENTS, unit_id, principal)
+
+    async def change(
+        self, unit_id: UUID, data: UnitDocument | UnitChange, principal: Principal, precondition: Precondition
+    ) -> Versioned[TrainingUnit]:
+        """Change what a body gives of a unit; its exercises are replaced as a whole.
+
+        Raises:
+            NotFound: there is no such unit, or no such exercise that the caller may refer to.
+            Forbidden: the caller may only read the unit, or is not the owner and would change the sharing status.
+            PreconditionFailed: the unit was changed in the meantime.
+            RuleBroken: an exercise is archived and new to the unit, or an id is none of it.
+        """
+        locked = await lock(self._session, UNITS, unit_id, principal, Verb.WRITE, precondition)
+        if columns := _changed(data, locked):
+            changed = update(models.TrainingUnit).where(models.TrainingUnit.id == unit_id).values(**columns)
+            await self._session.execute(changed, execution_options={"synchronize_session": False})
+        connection = await raw_connection(self._session)
+        if data.exercises is not UNSET:
+            await replace_exercises(connection, unit_id, data.exercises, principal)
+        return await read_document(connection, UNIT_DOCUMENTS, unit_id, principal)
+
+    async def delete(self, unit_id: UUID, principal: Principal, precondition: Precondition) -> None:
+        """Delete a unit that is in no plan. What was trained by it stays.
+
+        Raises:
+            NotFound: there is no such unit.
+            Forbidden: the caller may not delete it.
+            PreconditionFailed: it was changed in the meantime.
+            Conflict: it is in plans, which are named.
+        """
+        await lock(self._session, UNITS, unit_id, principal, Verb.DELETE, precondition)
+        plans = list(await self._session.scalars(_PLANS_WITH, {"id": unit_id}))
+        if plans:
+            named = ", ".join(plans[:_NAMED_PLANS]) + (", …" if len(plans) > _NAMED_PLANS else "")
+            raise Conflict(f"It is in these plans: {named}.")
+        await self._session.execute(delete(models.TrainingUnit).where(models.TrainingUnit.id == unit_id))
+
+    async def copy(self, unit_id: UUID, principal: Principal) -> Versioned[TrainingUnit]:
+        """Copy a unit into the caller's account.
+
+        Raises:
+            NotFound: there is no such unit.
+        """
+        await hold_names(self._session, principal.user_id)
+        connection = await raw_connection(self._session)
+        source = (await read_document(connection, UNIT_DOCUMENTS, unit_id, principal)).document
+        names = await free_names(connection, UNITS, principal.user_id)
+        copies = await copy_units(self._session, {unit_id: source.name}, principal.user_id, names)
+        return await read_document(connection, UNIT_DOCUMENTS, copies[unit_id], principal)
+
+
+class PlanService:
+    """Makes, changes, copies and deletes plans."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def create(self, data: NewPlan, principal: Principal) -> Versioned[TrainingPlan]:
+        """Make a plan with its units; of units that are not the caller's, copies are stored.
+
+        Raises:
+            NotFound: there is no such unit that the caller may read.
+        """
+        plan_id = uuid7()
+        row = {
+            "name": data.name,
+            "description": data.description,
+            "sharing_status": data.sharing_status,
+            "difficulty_level": data.difficulty_level,
+        }
+        await self._session.execute(insert(models.TrainingPlan).values(id=plan_id, created_by=principal.user_id, **row))
+        if data.units:
+            await replace_plan_units(self._session, plan_id, principal.user_id, data.units, principal)
+        return await read_document(await raw_connection(self._session), PLAN_DOCUMENTS, plan_id, principal)
+
+    async def change(
+        self, plan_id: UUID, data: PlanDocument | PlanChange, principal: Principal, precondition: Precondition
+    ) -> Versioned[TrainingPlan]:
+        """Change what a body gives of a plan; its units are replaced as a whole.
+
+        Raises:
+            NotFound: there is no such plan, or no such unit that the caller may read.
+            Forbidden: the caller may only read the plan, or is not the owner and would change the sharing status.
+            PreconditionFailed: the plan was changed in the meantime.
+            RuleBroken: an id is none of the plan's.
+        """
+        locked = await lock(self._session, PLANS, plan_id, principal, Verb.WRITE, precondition)
+        if columns := _changed(data, locked):
+            changed = update(models.TrainingPlan).where(models.TrainingPlan.id == plan_id).values(**columns)
+            await self._session.execute(changed, execution_options={"synchronize_session": False})
+        if data.units is not UNSET:
+            await replace_plan_units(self._session, plan_id, locked.created_by, data.units, principal)
+        return await read_document(await raw_connection(self._session), PLAN_DOCUMENTS, plan_id, principal)
+
+    async def delete(self, plan_id: UUID, principal: Principal, precondition: Precondition) -> None:
+        """Delete a plan; its units stay, and so does what was trained by it.
+
+        Raises:
+            NotFound: there is no such plan.
+            Forbidden: the caller may not delete it.
+            PreconditionFailed: it was changed in the meantime.
+        """
+        await lock(self._session, PLANS, plan_id, principal, Verb.DELETE, precondition)
+        await self._session.execute(delete(models.TrainingPlan).where(models.TrainingPlan.id == plan_id))
+
+    async def copy(self, plan_id: UUID, principal: Principal) -> Versioned[TrainingPlan]:
+        """Copy a plan into the caller's account, with its units unless they are the caller's already.
+
+        Raises:
+            NotFound: there is no such plan.
+        """
+        owner = principal.user_id
+        await hold_names(self._session, owner)
+        connection = await raw_connection(self._session)
+        source = (await read_document(connection, PLAN_DOCUMENTS, plan_id, principal)).document
+        units = {unit.training_unit_id: unit.training_unit_id for unit in source.units}
+        if source.created_by != owner:
+            wanted = {unit.training_unit_id: unit.unit_name for unit in source.units}
+            units = await copy_units(self._session, wanted, owner, await free_names(connection, UNITS, owner))
+        copy = NewPlan(
+            name=Name((await free_names(connection, PLANS, owner)).take(source.name)),
+            description=None if source.description is None else LongText(source.description),
+            difficulty_level=source.difficulty_level,
+            units=[
+                PlanUnitEntry(training_unit_id=units[unit.training_unit_id], day_number=unit.day_number)
+                for unit in source.units
+            ],
+        )
+        return await self.create(copy, principal)
 
 
 class PlannedExercise(Struct, frozen=True, kw_only=True):
