@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from app.db.base import uuid7
 from tests.actors import Actor, sign_in
 from tests.conftest import MakeApp
 from tests.history.workouts import SESSIONS, add_exercise, add_sets, sets_path, start
@@ -96,3 +97,16 @@ class TestBudget:
             ):
                 assert (await client.request(method, path, json=body)).is_success
         assert not [statement for statement in sent if "typeinfo" in statement]
+
+    async def test_a_whole_session_takes_eight_whatever_its_length(self, athlete: Actor, statements: Counted) -> None:
+        exercises = [{"exerciseName": f"Lift {n}", "sets": [{"repsCompleted": r} for r in range(5)]} for n in range(30)]
+        path, body = f"{SESSIONS}/{uuid7()}", {"exercises": exercises}
+        await athlete.client.put(path, json=body)
+        for change in (exercises, exercises[::-1], exercises[:20] + [{"exerciseName": "New", "sets": [{}]}] * 10):
+            body["exercises"] = change
+            with statements() as sent:
+                assert (await athlete.client.put(path, json=body)).status_code == 200
+            assert len(sent) <= 8, sent
+        with statements() as sent:
+            assert (await athlete.client.put(f"{SESSIONS}/{uuid7()}", json=body)).status_code == 201
+        assert len(sent) <= 8, sent

@@ -26,8 +26,10 @@ from app.domain.history.dto import (
     SessionSet,
     SetChange,
     TrainingSession,
+    WholeSession,
 )
 from app.domain.history.models import SessionStatus
+from app.domain.history.replacing import WholeSessionService
 from app.domain.history.services import (
     SessionExerciseService,
     SessionReader,
@@ -72,12 +74,20 @@ def provide_session_sets(db_session: NamedDependency[AsyncSession]) -> SessionSe
     return SessionSetService(db_session)
 
 
+def provide_whole_sessions(db_session: NamedDependency[AsyncSession]) -> WholeSessionService:
+    """The service of whole sessions, in this request's transaction."""
+    return WholeSessionService(db_session)
+
+
 class SessionController(Controller):
     """Training sessions of the caller."""
 
     path = "/training-sessions"
     tags = ["Training sessions"]
-    dependencies = {"training_sessions": Provide(provide_sessions, sync_to_thread=False)}
+    dependencies = {
+        "training_sessions": Provide(provide_sessions, sync_to_thread=False),
+        "whole_sessions": Provide(provide_whole_sessions, sync_to_thread=False),
+    }
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
 
@@ -129,6 +139,34 @@ class SessionController(Controller):
     ) -> Answer[TrainingSession]:
         """One of my sessions, in full."""
         return document(await session_reader.read(session_id, principal))
+
+    @put(
+        "/{session_id:uuid}",
+        operation_id="putTrainingSession",
+        summary="Make or replace a whole session",
+        responses={
+            201: ResponseSpec(TrainingSession, generate_examples=False, description="This id was new."),
+            410: ResponseSpec(
+                Problem, generate_examples=False, description="This id was deleted.", media_type=PROBLEM_TYPE
+            ),
+        },
+    )
+    async def replace(
+        self,
+        session_id: FromPath[UUID],
+        data: JSONBody[WholeSession],
+        whole_sessions: NamedDependency[WholeSessionService],
+        principal: NamedDependency[Principal],
+        precondition: NamedDependency[Precondition],
+    ) -> Answer[TrainingSession]:
+        """Stores a session as the client has it; sent again, it changes nothing more. Exercises and sets are matched by
+        id, else by their place; the others are added or deleted. A lower clientRevision than the stored one changes
+        nothing, and the answer is what is stored.
+        """
+        kept = await whole_sessions.put(session_id, data, principal, precondition)
+        if not kept.is_new:
+            return document(kept.session)
+        return created(kept.session, f"/api/v1/training-sessions/{session_id}")
 
     @patch("/{session_id:uuid}", operation_id="changeTrainingSession", summary="Correct a session")
     async def change(

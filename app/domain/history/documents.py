@@ -1,5 +1,6 @@
 """Sessions as documents: each is read whole, in one statement, and locked by its row."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 from asyncpg import Connection, Record
+from msgspec import Struct
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -23,6 +25,7 @@ __all__ = (
     "READ_SESSION",
     "SESSION_COLUMNS",
     "SET_COLUMNS",
+    "KeptSession",
     "LockedSession",
     "lock_session",
     "read_exercise",
@@ -79,6 +82,17 @@ _exercises_decoder = msgspec.json.Decoder(list[SessionExercise])
 _exercise_decoder = msgspec.json.Decoder(SessionExercise)
 
 
+class KeptSession(Struct, frozen=True):
+    """A session as it is stored in the end.
+
+    Attributes:
+        is_new: whether it was not there before.
+    """
+
+    session: Versioned[TrainingSession]
+    is_new: bool
+
+
 class LockedSession(NamedTuple):
     """A session's row, which this transaction has locked, and when the transaction began."""
 
@@ -131,7 +145,7 @@ async def read_session(connection: "Connection", session_id: UUID, user_id: UUID
     return session_of(row)
 
 
-def session_of(row: Record) -> Versioned[TrainingSession]:
+def session_of(row: Record | Mapping[str, Any]) -> Versioned[TrainingSession]:
     """A row of SESSION_COLUMNS as a document."""
     fields = dict(row)
     version = fields.pop("version")

@@ -7,9 +7,10 @@ from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
 from litestar.openapi.spec import OpenAPIType, Schema
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from app.domain.history.models import ExerciseMode, SessionStatus, SetType
+from app.domain.training.models import MAX_DAYS
 from app.errors import RuleBroken
 from app.http.dto import Input
 from app.http.fields import (
@@ -31,6 +32,7 @@ from app.http.fields import (
 
 __all__ = (
     "MAX_CHILDREN",
+    "DoneSet",
     "NewSession",
     "NewSessionExercise",
     "NewSet",
@@ -44,6 +46,9 @@ __all__ = (
     "SessionSet",
     "SetChange",
     "TrainingSession",
+    "WholeExercise",
+    "WholeSession",
+    "WholeSet",
 )
 
 MAX_CHILDREN = 100
@@ -274,12 +279,8 @@ class SessionExerciseChange(Input):
     sets: list[SessionSet] | UnsetType = UNSET
 
 
-class NewSet(Input):
-    """A set to add. Only the metric of the exercise's mode is allowed; a weight is allowed in every mode.
-
-    Attributes:
-        position: from 1; at the end when absent or beyond it.
-    """
+class DoneSet(Input):
+    """A set as it was done. Only the metric of the exercise's mode is allowed; a weight is allowed in every mode."""
 
     weight: Kilograms | None = None
     reps_completed: Count | None = None
@@ -290,6 +291,15 @@ class NewSet(Input):
     rest_seconds: Count | None = None
     completed_at: Instant | None = None
     note: LongText | None = None
+
+
+class NewSet(DoneSet):
+    """A set to add.
+
+    Attributes:
+        position: from 1; at the end when absent or beyond it.
+    """
+
     position: Position | None = None
 
 
@@ -307,6 +317,91 @@ class SetChange(Input):
     rest_seconds: Count | UnsetType | None = UNSET
     completed_at: Instant | UnsetType | None = UNSET
     note: LongText | UnsetType | None = UNSET
+
+
+class WholeSet(DoneSet):
+    """A set of a whole session.
+
+    Attributes:
+        id: of the set that this is; without it, the one in the same place.
+    """
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"orderIndex"})
+
+    id: BigRowId | None = None
+
+
+class WholeTargets(Input):
+    """What a template asked for, as a client copied it."""
+
+    order_index: Position | None = None
+    target_weight: Kilograms | None = None
+    sets: Annotated[int, Meta(ge=1, le=MAX_CHILDREN)] | None = None
+    reps_min: Count | None = None
+    reps_max: Count | None = None
+    target_time_seconds: Seconds | None = None
+    target_distance_km: Kilometres | None = None
+    rest_seconds: Count | None = None
+
+
+class WholeExercise(Input):
+    """An exercise of a whole session.
+
+    Attributes:
+        id: of the exercise that this is; without it, the one in the same place.
+        exercise_name: absent: as it is, or the exercise's own.
+        mode: absent: as it is, or the exercise's default mode; reps for a name alone.
+        planned_unit_exercise_id: absent: as it is; null cuts the link. One that the session's unit does not have is
+            left out.
+        planned: absent: as it is.
+    """
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"orderIndex"})
+
+    id: BigRowId | None = None
+    exercise_id: UUID | None = None
+    exercise_name: Name | None = None
+    planned_unit_exercise_id: RowId | UnsetType | None = UNSET
+    mode: ExerciseMode | None = None
+    superset_group: SupersetGroup | None = None
+    planned: WholeTargets | UnsetType = UNSET
+    sets: Annotated[list[WholeSet], Meta(max_length=MAX_CHILDREN)] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.exercise_id is None and self.exercise_name is None:
+            raise RuleBroken.of("body", "An exerciseId or an exerciseName is required.", "missing")
+
+
+class WholeSession(Input):
+    """A session as a client has it, with all its exercises and sets.
+
+    Attributes:
+        training_plan_id: with training_unit_id, plan_unit_id and their names, what the session was started from.
+            Absent: as it is; null cuts the link. A link that is new, and that the caller can't read (any more), is
+            left out, and the names stay: what was trained offline is never lost over what became of its template.
+        start_time: absent: as it is; now for a new session.
+        user_timezone: absent: as it is; the user's own for a new session.
+        client_revision: counted up by the client with each change. A lower one than the stored changes nothing.
+    """
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"id", "localDate", "durationSeconds", "createdAt", "updatedAt"})
+
+    status: SessionStatus = SessionStatus.IN_PROGRESS
+    training_plan_id: UUID | UnsetType | None = UNSET
+    training_unit_id: UUID | UnsetType | None = UNSET
+    plan_unit_id: RowId | UnsetType | None = UNSET
+    plan_name: Name | UnsetType | None = UNSET
+    unit_name: Name | UnsetType | None = UNSET
+    day_number: Annotated[int, Meta(ge=1, le=MAX_DAYS)] | UnsetType | None = UNSET
+    start_time: Instant | None = None
+    end_time: Instant | None = None
+    user_timezone: Name | None = None
+    notes: LongText | None = None
+    perceived_effort: Effort | None = None
+    source: Source | None = None
+    external_id: Line | None = None
+    client_revision: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    exercises: Annotated[list[WholeExercise], Meta(max_length=MAX_CHILDREN)] = field(default_factory=list)
 
 
 class Order(Input):

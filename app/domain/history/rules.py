@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from msgspec import UNSET, Struct
 
-from app.domain.history.dto import NewSet, SetChange
+from app.domain.history.dto import DoneSet, SetChange
 from app.domain.history.models import ExerciseMode, SessionStatus
 from app.errors import BrokenField, RuleBroken
 
@@ -25,7 +25,7 @@ _METRICS = {
 _WIRE_NAMES = {"reps_completed": "repsCompleted", "time_seconds": "timeSeconds", "distance_km": "distanceKm"}
 
 
-def wrong_metrics(mode: ExerciseMode, data: NewSet | SetChange, path: str) -> list[BrokenField]:
+def wrong_metrics(mode: ExerciseMode, data: DoneSet | SetChange, path: str) -> list[BrokenField]:
     """The metrics of a set that are not its mode's."""
     return [
         BrokenField("rule", path + wire, f"Sets of an exercise in the mode {mode} have no {wire}.")

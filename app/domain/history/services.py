@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,7 +17,14 @@ from app.db.paging import Precondition, Versioned
 from app.db.timezones import canonical_timezone
 from app.db.transaction import raw_connection
 from app.domain.history.children import SessionExerciseService, SessionSetService
-from app.domain.history.documents import READ_SESSION, LockedSession, lock_session, read_session, session_of
+from app.domain.history.documents import (
+    READ_SESSION,
+    KeptSession,
+    LockedSession,
+    lock_session,
+    read_session,
+    session_of,
+)
 from app.domain.history.dto import NewSession, SessionChange, TrainingSession
 from app.domain.history.models import SessionStatus
 from app.domain.history.models import TrainingSession as SessionRow
@@ -27,7 +34,7 @@ from app.domain.system.models import TombstoneKind
 from app.errors import Conflict, Gone, NotFound
 from app.security.principal import Principal
 
-__all__ = ("SessionExerciseService", "SessionReader", "SessionService", "SessionSetService", "StartedSession")
+__all__ = ("SessionExerciseService", "SessionReader", "SessionService", "SessionSetService")
 
 _DETAILS = ("notes", "perceived_effort", "source", "external_id")
 
@@ -46,24 +53,13 @@ INSERT INTO tombstone (user_id, kind, id) SELECT user_id, $2, id FROM gone
 """
 
 
-class StartedSession(Struct, frozen=True):
-    """The outcome of a start.
-
-    Attributes:
-        is_new: false when this id was there already, and nothing was changed.
-    """
-
-    session: Versioned[TrainingSession]
-    is_new: bool
-
-
 class SessionService:
     """Begins, corrects, ends and deletes training sessions of the caller."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def start(self, data: NewSession, principal: Principal) -> StartedSession:
+    async def start(self, data: NewSession, principal: Principal) -> KeptSession:
         """Begin a session. An id that is there already answers with what is stored, and changes nothing.
 
         Raises:
@@ -98,7 +94,7 @@ class SessionService:
             raise Gone
         if row is None:
             raise NotFound
-        return StartedSession(session_of(row), is_new)
+        return KeptSession(session_of(row), is_new)
 
     async def change(
         self, session_id: UUID, data: SessionChange, principal: Principal, precondition: Precondition
