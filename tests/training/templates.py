@@ -36,21 +36,23 @@ def exercise(name: str = "Bench press", **changes: Any) -> Document:
 
 async def make_unit(actor: Actor, *exercises: Document, **body: Any) -> Document:
     """A unit of this person's own."""
-    return body_of(
-        await actor.client.post(UNITS, json={"name": unique("Push day"), "exercises": list(exercises), **body}), 201
-    )
+    document = {"name": unique("Push day"), "exercises": list(exercises), **body}
+    unit: Document = body_of(await actor.client.post(UNITS, json=document), 201)
+    return unit
 
 
 async def make_plan(actor: Actor, days: Iterable[tuple[Document, int]] = (), **body: Any) -> Document:
     """A plan of this person's own, of units on days."""
     units = [{"trainingUnitId": unit["id"], "dayNumber": day} for unit, day in days]
     document = {"name": unique("Strength"), "difficultyLevel": "beginner", "units": units, **body}
-    return body_of(await actor.client.post(PLANS, json=document), 201)
+    plan: Document = body_of(await actor.client.post(PLANS, json=document), 201)
+    return plan
 
 
 async def read(actor: Actor, place: str, template: Document) -> Document:
     """A template as this person sees it."""
-    return body_of(await actor.client.get(f"{place}/{template['id']}"), 200)
+    seen: Document = body_of(await actor.client.get(f"{place}/{template['id']}"), 200)
+    return seen
 
 
 async def share(actor: Actor, place: str, template: Document, status: str) -> None:
@@ -72,16 +74,19 @@ async def listed(actor: Actor, place: str, **query: Any) -> list[Document]:
     return items
 
 
-async def everything(connection: Connection) -> dict[str, set[tuple[Any, ...]]]:
-    """All rows of templates and of who may see them."""
-    return {table: {tuple(row) for row in await connection.fetch(f"SELECT * FROM {table}")} for table in TABLES}
+_EVERYTHING = " UNION ALL ".join(f"SELECT '{table}', row::text FROM {table} AS row" for table in TABLES)
+
+
+async def everything(connection: Connection) -> set[tuple[str, str]]:
+    """All rows of templates and of who may see them, by their tables."""
+    return {(table, row) for table, row in await connection.fetch(_EVERYTHING)}
 
 
 async def rows(connection: Connection, unit: Document) -> list[Record]:
     """The stored exercises of a unit, in their order."""
-    return await connection.fetch(
-        "SELECT * FROM training_unit_exercises WHERE training_unit_id = $1 ORDER BY order_index", UUID(unit["id"])
-    )
+    statement = "SELECT * FROM training_unit_exercises WHERE training_unit_id = $1 ORDER BY order_index"
+    stored: list[Record] = await connection.fetch(statement, UUID(unit["id"]))
+    return stored
 
 
 def body_of(answer: httpx.Response, status: int) -> Any:
@@ -98,9 +103,3 @@ def names(template: Document) -> list[str]:
 def days(plan: Document) -> list[tuple[str, int, int]]:
     """The unit, day and place of each unit of a plan."""
     return [(item["trainingUnitId"], item["dayNumber"], item["orderIndex"]) for item in plan["units"]]
-
-
-def sent(status_code: int, answer: httpx.Response) -> httpx.Response:
-    """An answer, after checking its status."""
-    assert answer.status_code == status_code, answer.text
-    return answer

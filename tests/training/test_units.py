@@ -389,7 +389,7 @@ class TestDelete:
         await grant(athlete, UNITS, unit, other_athlete)
         body_of(await athlete.client.post(f"{UNITS}/{unit['id']}/link"), 201)
         assert (await athlete.client.delete(f"{UNITS}/{unit['id']}")).status_code == 204
-        assert not any((await everything(connection)).values())
+        assert not await everything(connection)
         problem(await athlete.client.get(f"{UNITS}/{unit['id']}"), 404)
         problem(await athlete.client.delete(f"{UNITS}/{unit['id']}"), 404)
 
