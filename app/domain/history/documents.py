@@ -25,8 +25,10 @@ __all__ = (
     "READ_SESSION",
     "SESSION_COLUMNS",
     "SET_COLUMNS",
+    "SET_JSON",
     "KeptSession",
     "LockedSession",
+    "json_instant",
     "lock_session",
     "read_exercise",
     "read_session",
@@ -34,8 +36,18 @@ __all__ = (
     "set_of",
 )
 
-# JSON tells a timestamptz in the connection's zone, which is whatever the server's is.
-_UTC = """to_char(t.completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+def json_instant(column: str) -> str:
+    """An instant in JSON, in UTC: by itself it comes in the connection's zone, which is whatever the server's is."""
+    return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+
+SET_JSON = f"""
+json_build_object(
+    'id', t.id, 'orderIndex', t.order_index, 'weight', t.weight::float8, 'repsCompleted', t.reps_completed,
+    'timeSeconds', t.time_seconds, 'distanceKm', t.distance_km::float8, 'setType', t.set_type, 'rpe', t.rpe::float8,
+    'restSeconds', t.rest_seconds, 'completedAt', {json_instant("t.completed_at")}, 'note', t.note)
+"""
 
 EXERCISE_JSON = f"""
 json_build_object(
@@ -47,11 +59,7 @@ json_build_object(
         'targetTimeSeconds', e.target_time_seconds_snapshot,
         'targetDistanceKm', e.target_distance_km_snapshot::float8),
     'sets', coalesce((
-        SELECT json_agg(json_build_object(
-            'id', t.id, 'orderIndex', t.order_index, 'weight', t.weight::float8, 'repsCompleted', t.reps_completed,
-            'timeSeconds', t.time_seconds, 'distanceKm', t.distance_km::float8, 'setType', t.set_type,
-            'rpe', t.rpe::float8, 'restSeconds', t.rest_seconds, 'completedAt', {_UTC}, 'note', t.note)
-            ORDER BY t.order_index)
+        SELECT json_agg({SET_JSON} ORDER BY t.order_index)
         FROM training_session_sets t WHERE t.session_exercise_id = e.id), '[]'::json))
 """  # noqa: S608 (every text here is a constant; values are parameters)
 

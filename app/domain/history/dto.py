@@ -32,12 +32,18 @@ from app.http.fields import (
 
 __all__ = (
     "MAX_CHILDREN",
+    "DoneDay",
     "DoneSet",
     "NewSession",
     "NewSessionExercise",
     "NewSet",
+    "NextDay",
     "Order",
+    "PlanDay",
+    "PlanProgress",
     "PlannedTargets",
+    "PreviousExercise",
+    "PreviousSets",
     "SessionChange",
     "SessionEnd",
     "SessionExercise",
@@ -173,6 +179,82 @@ class TrainingSession(Struct, rename="camel", kw_only=True):
     exercises: list[SessionExercise]
     created_at: datetime
     updated_at: datetime
+
+
+class PreviousSets(Struct, rename="camel"):
+    """The sets of an exercise in the last session before another one."""
+
+    session_id: UUID
+    start_time: datetime
+    local_date: date
+    sets: list[SessionSet]
+
+
+class PreviousExercise(Struct, rename="camel"):
+    """An exercise of a session, and what was done of it the last time.
+
+    Attributes:
+        id: of the exercise in the session.
+        previous: null when it was never done before.
+    """
+
+    id: int
+    exercise_id: UUID | None
+    exercise_name: str
+    previous: PreviousSets | None
+
+
+class DoneDay(Struct, rename="camel"):
+    """The session that was the last to do a day of a plan."""
+
+    session_id: UUID
+    local_date: date
+
+
+class PlanDay(Struct, rename="camel"):
+    """A unit on a day of a plan, and how often the caller has completed it.
+
+    Attributes:
+        plan_unit_id: what a session is started from.
+    """
+
+    plan_unit_id: int
+    training_unit_id: UUID
+    unit_name: str
+    day_number: int
+    order_index: int
+    times_done: int
+    last_done: DoneDay | None
+
+
+class PlanProgress(Struct, rename="camel"):
+    """How far the caller has come in a plan.
+
+    Attributes:
+        round: from 1; a round ends when every day was done once more.
+        total: units on days of the plan.
+        done: those of them that are done in this round.
+    """
+
+    training_plan_id: UUID
+    plan_name: str
+    round: int
+    total: int
+    done: int
+    days: list[PlanDay]
+
+
+class NextDay(Struct, rename="camel"):
+    """The day of a plan that comes next for the caller: the first that is not done in this round.
+
+    Attributes:
+        next: null for a plan without days.
+    """
+
+    training_plan_id: UUID
+    plan_name: str
+    round: int
+    next: PlanDay | None
 
 
 class NewSession(Input):

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+import msgspec
+
 from app.db.paging import CursorPage, Versioned, decode_cursor, encode_cursor
 from app.db.reader import Reader
-from app.domain.history.documents import READ_SESSION, SESSION_COLUMNS, session_of
-from app.domain.history.dto import SessionFilters, TrainingSession
+from app.domain.history.documents import READ_SESSION, SESSION_COLUMNS, SET_JSON, json_instant, session_of
+from app.domain.history.dto import PreviousExercise, SessionFilters, TrainingSession
 from app.errors import NotFound, RuleBroken
 from app.security.principal import Principal
 
@@ -29,6 +31,35 @@ _FILTERS = {
     "exercise_id": "EXISTS (SELECT FROM training_session_exercises e "
     "WHERE e.training_session_id = s.id AND e.exercise_id = ANY (string_to_array(${0}, ',')::uuid[]))",
 }
+
+
+_PREVIOUS = f"""
+SELECT coalesce(json_agg(json_build_object(
+        'id', e.id, 'exerciseId', e.exercise_id, 'exerciseName', e.exercise_name_snapshot, 'previous', last.found
+    ) ORDER BY e.order_index) FILTER (WHERE e.id IS NOT NULL), '[]'::json)::text
+FROM training_sessions s
+LEFT JOIN training_session_exercises e ON e.training_session_id = s.id
+LEFT JOIN LATERAL (
+    SELECT json_build_object(
+        'sessionId', before.id, 'startTime', {json_instant("before.start_time")}, 'localDate', before.local_date,
+        'sets', done.sets) AS found
+    FROM training_sessions before
+    CROSS JOIN LATERAL (
+        SELECT json_agg({SET_JSON} ORDER BY x.order_index, t.order_index) AS sets
+        FROM training_session_exercises x JOIN training_session_sets t ON t.session_exercise_id = x.id
+        WHERE x.training_session_id = before.id AND CASE
+            WHEN e.exercise_id IS NOT NULL THEN x.exercise_id = e.exercise_id
+            ELSE x.exercise_id IS NULL AND lower(x.exercise_name_snapshot) = lower(e.exercise_name_snapshot) END
+        HAVING count(*) > 0
+    ) done
+    WHERE before.user_id = s.user_id AND (before.start_time, before.id) < (s.start_time, s.id)
+    ORDER BY before.start_time DESC, before.id DESC LIMIT 1
+) last ON e.id IS NOT NULL
+WHERE s.id = $1 AND s.user_id = $2
+GROUP BY s.id
+"""  # noqa: S608 (every text here is a constant; values are parameters)
+
+_previous = msgspec.json.Decoder(list[PreviousExercise])
 
 
 class SessionReader:
@@ -73,6 +104,17 @@ class SessionReader:
         if row is None:
             raise NotFound
         return session_of(row)
+
+    async def previous(self, session_id: UUID, principal: Principal) -> list[PreviousExercise]:
+        """For each exercise of a session, the sets of the last session before it in which the caller did some.
+
+        Raises:
+            NotFound: the caller has no such session.
+        """
+        row = await self._reader.fetchrow(_PREVIOUS, session_id, principal.user_id)
+        if row is None:
+            raise NotFound
+        return _previous.decode(row[0])
 
 
 def _cursor(last: TrainingSession, filters: SessionFilters) -> str:

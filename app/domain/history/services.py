@@ -5,11 +5,10 @@ the session is kept by triggers, whichever of its rows was written.
 """
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
+from asyncpg import Connection
 from msgspec import UNSET
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.base import uuid7
@@ -18,7 +17,7 @@ from app.db.timezones import canonical_timezone
 from app.db.transaction import raw_connection
 from app.domain.history.children import SessionExerciseService, SessionSetService
 from app.domain.history.documents import (
-    READ_SESSION,
+    SESSION_COLUMNS,
     KeptSession,
     LockedSession,
     lock_session,
@@ -27,18 +26,23 @@ from app.domain.history.documents import (
 )
 from app.domain.history.dto import NewSession, SessionChange, TrainingSession
 from app.domain.history.models import SessionStatus
-from app.domain.history.models import TrainingSession as SessionRow
 from app.domain.history.reading import SessionReader
 from app.domain.history.rules import check_same, check_source, check_start, duration_of
+from app.domain.history.starting import insert_session, template_of
 from app.domain.system.models import TombstoneKind
-from app.errors import Conflict, Gone, NotFound
+from app.errors import Conflict, Gone, NotFound, RuleBroken
 from app.security.principal import Principal
 
 __all__ = ("SessionExerciseService", "SessionReader", "SessionService", "SessionSetService")
 
 _DETAILS = ("notes", "perceived_effort", "source", "external_id")
 
-_WAS_DELETED = "SELECT EXISTS (SELECT FROM tombstone WHERE user_id = $1 AND kind = $2 AND id = $3)"
+_FIND = f"""
+SELECT {SESSION_COLUMNS}, stone.id IS NOT NULL AS was_deleted
+FROM (VALUES (1)) AS one
+LEFT JOIN training_sessions s ON s.id = $1 AND s.user_id = $2
+LEFT JOIN tombstone stone ON stone.user_id = $2 AND stone.kind = $3 AND stone.id = $1
+"""  # noqa: S608 (every text here is a constant; values are parameters)
 
 _CHANGE_SESSION = """
 UPDATE training_sessions
@@ -65,36 +69,28 @@ class SessionService:
         Raises:
             Gone: a session of this id was deleted.
             NotFound: there is no such template, or the id is somebody else's.
-            RuleBroken: the time zone is unknown, or the start lies too far ahead.
+            RuleBroken: the time zone is unknown, the start lies too far ahead, or the unit is not in the plan.
         """
-        if data.training_plan_id or data.training_unit_id or data.plan_unit_id:
-            # Nothing makes templates yet, so every id of one is unknown.
-            raise NotFound("There is no such training plan or unit.")
-        zone = principal.timezone
-        if data.user_timezone:
-            zone = await canonical_timezone(self._session, data.user_timezone, "userTimezone")
-        values: dict[str, Any] = {name: getattr(data, name) for name in _DETAILS}
         check_source(data.source, data.external_id)
         if data.start_time:
             check_start(data.start_time, datetime.now(UTC))
-            values["start_time"] = data.start_time
-        session_id = data.id or uuid7()
-        statement = (
-            insert(SessionRow)
-            .values(id=session_id, user_id=principal.user_id, user_timezone=zone, **values)
-            .on_conflict_do_nothing(index_elements=["id"])
-            .returning(SessionRow.id)
-        )
-        is_new = (await self._session.execute(statement)).one_or_none() is not None
+        zone = principal.timezone
+        if data.user_timezone:
+            zone = await canonical_timezone(self._session, data.user_timezone, "userTimezone")
         connection = await raw_connection(self._session)
-        row = await connection.fetchrow(READ_SESSION, session_id, principal.user_id)
-        # Asked last, so that a deletion of this id which ends meanwhile is seen.
-        stone = (principal.user_id, TombstoneKind.TRAINING_SESSION, session_id)
-        if data.id and await connection.fetchval(_WAS_DELETED, *stone):
-            raise Gone
-        if row is None:
+        try:
+            template = await template_of(connection, data, principal)
+        except (NotFound, RuleBroken):
+            # Sent again after the template went, was unshared or changed.
+            if data.id and (stored := await _find(connection, data.id, principal)):
+                return KeptSession(stored, is_new=False)
+            raise
+        session_id = data.id or uuid7()
+        is_new = await insert_session(self._session, session_id, data, principal, zone, template)
+        stored = await _find(connection, session_id, principal)
+        if stored is None:
             raise NotFound
-        return KeptSession(session_of(row), is_new)
+        return KeptSession(stored, is_new)
 
     async def change(
         self, session_id: UUID, data: SessionChange, principal: Principal, precondition: Precondition
@@ -192,3 +188,15 @@ class SessionService:
             changed.external_id,
         )
         return await read_session(connection, session_id, principal.user_id)
+
+
+async def _find(connection: "Connection", session_id: UUID, principal: Principal) -> Versioned[TrainingSession] | None:
+    """A session of the caller, if there is one. After an INSERT of its id, a deletion that ended meanwhile is seen.
+
+    Raises:
+        Gone: it was deleted.
+    """
+    row = dict(await connection.fetchrow(_FIND, session_id, principal.user_id, TombstoneKind.TRAINING_SESSION))
+    if row.pop("was_deleted"):
+        raise Gone
+    return session_of(row) if row["id"] else None
