@@ -1,4 +1,4 @@
-"""Create the details of sets, supersets of session exercises, and effort and origin of sessions.
+"""Create the details of sets, supersets of session exercises, effort and origin of sessions; index days by user.
 
 Revision: 0007
 Revises: 0006
@@ -70,9 +70,22 @@ def upgrade() -> None:
         "training_sessions",
         ["user_id", "source", "external_id"],
     )
+    # Which days of a plan somebody has done is asked for one user, and a public plan has many.
+    index_days("plan_unit_id", "user_id")
+
+
+def index_days(*columns: str) -> None:
+    op.drop_index("ix_training_sessions_plan_unit_id", table_name="training_sessions")
+    op.create_index(
+        "ix_training_sessions_plan_unit_id",
+        "training_sessions",
+        columns,
+        postgresql_where=sa.text("plan_unit_id IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:
+    index_days("plan_unit_id")
     for table, columns in COLUMNS.items():
         for column in columns:
             # With its constraints.

@@ -85,8 +85,8 @@ class TrainingSession(ChangesMixin, RootMixin, Base):
             "An externalId needs a source.",
         ),
         *(
-            Index(f"ix_training_sessions_{column}", column, postgresql_where=text(f"{column} IS NOT NULL"))
-            for column in ("training_plan_id", "training_unit_id", "plan_unit_id")
+            Index(f"ix_training_sessions_{columns[0]}", *columns, postgresql_where=text(f"{columns[0]} IS NOT NULL"))
+            for columns in (["training_plan_id"], ["training_unit_id"], ["plan_unit_id", "user_id"])
         ),
         named_check("check_session_times", "end_time >= start_time", "endTime", "Expected a time after startTime."),
         named_check(

@@ -51,10 +51,8 @@ SET status = $2, start_time = $3, end_time = $4, duration_seconds = $5, user_tim
 WHERE id = $1
 """
 
-_DELETE_SESSION = """
-WITH gone AS (DELETE FROM training_sessions WHERE id = $1 RETURNING id, user_id)
-INSERT INTO tombstone (user_id, kind, id) SELECT user_id, $2, id FROM gone
-"""
+# A trigger leaves the tombstone.
+_DELETE_SESSION = "DELETE FROM training_sessions WHERE id = $1"
 
 
 class SessionService:
@@ -159,7 +157,7 @@ class SessionService:
             PreconditionFailed: it was changed in the meantime.
         """
         await lock_session(self._session, session_id, principal, precondition)
-        await (await raw_connection(self._session)).execute(_DELETE_SESSION, session_id, TombstoneKind.TRAINING_SESSION)
+        await (await raw_connection(self._session)).execute(_DELETE_SESSION, session_id)
 
     async def _lock_in_progress(
         self, session_id: UUID, principal: Principal, precondition: Precondition
