@@ -1,13 +1,14 @@
 """A client that keeps a copy, and rows to be copied."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 
 from tests.actors import Actor
 from tests.db.rows import Rows
+from tests.history.workouts import Connection
 
 SYNC = "/api/v1/sync"
 
@@ -36,14 +37,20 @@ class Copy:
         received: every change that came, in order.
     """
 
-    def __init__(self, client: httpx.AsyncClient, page_size: int = 100) -> None:
+    def __init__(self, client: httpx.AsyncClient, connection: Connection, page_size: int = 100) -> None:
         self.client = client
+        self.connection = connection
         self.page_size = page_size
         self.since: str | None = None
         self.items: dict[tuple[str, str], dict[str, Any]] = {}
         self.received: list[dict[str, Any]] = []
 
     async def sync(self) -> list[dict[str, Any]]:
+        """Everything that was committed so far; what came."""
+        await settled(self.connection)
+        return await self.look()
+
+    async def look(self) -> list[dict[str, Any]]:
         """Ask until there is no more; what came."""
         news: list[dict[str, Any]] = []
         more = True
@@ -71,12 +78,20 @@ class Copy:
         return {key: item["document"] for key, item in self.items.items() if item["document"]}
 
 
+async def settled(connection: Connection) -> None:
+    """Wait until the transactions that are running now have ended: those of other tests hold changes back too."""
+    begun = await connection.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    async with asyncio.timeout(30):
+        while await connection.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint") < begun:
+            await asyncio.sleep(0.005)
+
+
 def keys(items: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """What changes are of."""
     return [(item["kind"], item["id"]) for item in items]
 
 
-async def add(connection: "asyncpg.Connection[asyncpg.Record]", kind: str, owner: Actor, **values: Any) -> UUID:
+async def add(connection: Connection, kind: str, owner: Actor, **values: Any) -> UUID:
     """A row of an owner."""
     table, column = TABLES[kind]
     custom: dict[str, Any] = {"is_system_default": False} if kind == "exercise" else {}
@@ -84,11 +99,11 @@ async def add(connection: "asyncpg.Connection[asyncpg.Record]", kind: str, owner
     return key
 
 
-async def touch(connection: "asyncpg.Connection[asyncpg.Record]", kind: str, key: UUID) -> None:
+async def touch(connection: Connection, kind: str, key: UUID) -> None:
     """Change a row."""
     await connection.execute(f"UPDATE {TABLES[kind][0]} SET version = version WHERE id = $1", key)
 
 
-async def delete(connection: "asyncpg.Connection[asyncpg.Record]", kind: str, key: UUID) -> None:
+async def delete(connection: Connection, kind: str, key: UUID) -> None:
     """Delete a row."""
     await connection.execute(f"DELETE FROM {TABLES[kind][0]} WHERE id = $1", key)

@@ -15,13 +15,13 @@ from tests.db.rows import Rows
 from tests.factories import CustomExerciseFactory
 from tests.history.workouts import Connection, add_exercise, add_sets, start
 from tests.statements import Statements
-from tests.sync.copies import KINDS, ROUTES, SYNC, TABLES, Copy, add, delete, keys, touch
+from tests.sync.copies import KINDS, ROUTES, SYNC, TABLES, Copy, add, delete, keys, settled, touch
 
 
 @pytest.fixture
-def copy(athlete: Actor) -> Copy:
+def copy(athlete: Actor, connection: Connection) -> Copy:
     """A client of the athlete that has nothing yet."""
-    return Copy(athlete.client)
+    return Copy(athlete.client, connection)
 
 
 class TestDocuments:
@@ -117,8 +117,8 @@ class TestChanges:
         key = await add(connection, kind, other_athlete)
         await delete(connection, kind, await add(connection, kind, other_athlete))
         assert await copy.sync() == []
-        assert await Copy(superuser.client).sync() == []
-        assert len(await Copy(other_athlete.client).sync()) == 2
+        assert await Copy(superuser.client, connection).sync() == []
+        assert len(await Copy(other_athlete.client, connection).sync()) == 2
         assert await connection.fetchval(f"SELECT count(*) FROM {TABLES[kind][0]} WHERE id = $1", key) == 1
 
     @pytest.mark.parametrize("kind", ["training_unit", "training_plan"])
@@ -179,7 +179,7 @@ class TestParts:
         alone = {(kind, str(await add(connection, kind, athlete))) for kind in KINDS}
         for key in [await add(connection, kind, athlete) for kind in ("run",)]:
             await delete(connection, "run", key)
-        copy = Copy(athlete.client, page_size)
+        copy = Copy(athlete.client, connection, page_size)
         received = keys(await copy.sync())
         assert len(received) == len(set(received)) == 16
         assert set(received[:10]) == together
@@ -189,13 +189,15 @@ class TestParts:
     async def test_say_whether_there_is_more(self, athlete: Actor, connection: Connection) -> None:
         for _ in range(4):
             await add(connection, "run", athlete)
-        copy = Copy(athlete.client, 2)
+        copy = Copy(athlete.client, connection, 2)
+        await settled(connection)
         answers = [await copy.ask() for _ in range(3)]
         assert [(len(answer["items"]), answer["hasMore"]) for answer in answers] == [(2, True), (2, False), (0, False)]
 
     async def test_bring_what_changes_meanwhile_at_the_end(self, athlete: Actor, connection: Connection) -> None:
         first, second, third = [await add(connection, "training_session", athlete) for _ in range(3)]
-        copy = Copy(athlete.client, 1)
+        copy = Copy(athlete.client, connection, 1)
+        await settled(connection)
         await copy.ask()
         await touch(connection, "training_session", first)
         await delete(connection, "training_session", second)
@@ -258,6 +260,7 @@ class TestCursors:
 
     async def test_empty_means_everything(self, athlete: Actor, connection: Connection) -> None:
         await add(connection, "run", athlete)
+        await settled(connection)
         answer = await athlete.client.get(SYNC, params={"since": ""})
         assert len(answer.json()["items"]) == 1
 
@@ -288,6 +291,7 @@ class TestCursors:
         asked_at = int((datetime.now(UTC) - timedelta(days=300)).timestamp())
         copy.since, copy.page_size = changed(str(copy.since), asked_at=asked_at), 2
         ages = []
+        await settled(connection)
         for _ in range(2):
             await copy.ask()
             ages.append(json.loads(base64.urlsafe_b64decode(f"{copy.since}=="))[2])
