@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from app.db.base import uuid7
 from tests.actors import Actor
@@ -22,6 +24,7 @@ from tests.history.workouts import (
     sets_path,
     start,
 )
+from tests.training.templates import PLANS, exercise, make_plan, make_unit, share
 
 DONE = {"repsCompleted": 8, "weight": 80.5, "setType": "working", "rpe": 8, "completedAt": "2026-03-01T10:05:00Z"}
 WHOLE: dict[str, Any] = {
@@ -398,3 +401,132 @@ class TestAtOnce:
         sets = end["exercises"][1]["sets"]
         assert [item["id"] for item in sets[:2]] == [item["id"] for item in bench["sets"]]
         assert [item["orderIndex"] for item in sets] == list(range(1, len(sets) + 1))
+
+
+class TestTemplates:
+    """Sessions that were started offline, from templates that the client knows."""
+
+    async def test_links_that_the_caller_may_read_are_kept(self, athlete: Actor, other_athlete: Actor) -> None:
+        unit = await make_unit(other_athlete, exercise("Squat"), exercise("Rows"))
+        plan = await make_plan(other_athlete, [(unit, 4)])
+        await share(other_athlete, PLANS, plan, "public")
+        links = {
+            "trainingPlanId": plan["id"],
+            "trainingUnitId": unit["id"],
+            "planUnitId": plan["units"][0]["id"],
+        }
+        squat = {
+            "exerciseName": "Squat",
+            "plannedUnitExerciseId": unit["exercises"][0]["id"],
+            "planned": {"orderIndex": 1, "sets": 3, "repsMin": 5, "targetWeight": 82.5},
+            "sets": [{"repsCompleted": 5}],
+        }
+        body = {**links, "exercises": [squat]}
+        made = await put(athlete, str(uuid7()), body, 201)
+        assert links.items() <= made.items()
+        assert (made["planName"], made["unitName"], made["dayNumber"]) == (plan["name"], unit["name"], 4)
+        [done] = made["exercises"]
+        assert done["plannedUnitExerciseId"] == unit["exercises"][0]["id"]
+        assert squat["planned"].items() <= done["planned"].items()
+        named = await put(athlete, str(uuid7()), {**body, "planName": "As I knew it", "dayNumber": 5}, 201)
+        assert (named["planName"], named["unitName"], named["dayNumber"]) == ("As I knew it", unit["name"], 5)
+        # What is there already stays when the template is hidden, and what is new is left out.
+        await share(other_athlete, PLANS, plan, "private")
+        assert await put(athlete, made, body) == made
+        late = await put(athlete, str(uuid7()), {**body, "planName": "As I knew it"}, 201)
+        assert {name: late[name] for name in links} == dict.fromkeys(links)
+        assert (late["planName"], late["unitName"], late["dayNumber"]) == ("As I knew it", None, None)
+        assert late["exercises"][0]["plannedUnitExerciseId"] is None
+        assert late["exercises"][0]["planned"] == done["planned"]
+
+    async def test_what_the_template_gave_stays_unless_it_is_sent(self, athlete: Actor) -> None:
+        unit = await make_unit(athlete, exercise("Squat"))
+        session = await start(athlete, trainingUnitId=unit["id"])
+        changed = await put(athlete, session, {"exercises": [{"exerciseName": "Squat", "sets": [{}]}]})
+        assert (changed["trainingUnitId"], changed["unitName"]) == (unit["id"], unit["name"])
+        assert changed["exercises"] == [{**session["exercises"][0], "sets": changed["exercises"][0]["sets"]}]
+        cut: list[dict[str, Any]] = [{"exerciseName": "Squat", "plannedUnitExerciseId": None, "planned": {}}]
+        changed = await put(athlete, session, {"trainingUnitId": None, "unitName": None, "exercises": cut})
+        assert (changed["trainingUnitId"], changed["unitName"]) == (None, None)
+        assert changed["exercises"][0]["plannedUnitExerciseId"] is None
+        assert set(changed["exercises"][0]["planned"].values()) == {None}
+
+    async def test_a_day_of_another_plan_is_left_out(self, athlete: Actor) -> None:
+        unit = await make_unit(athlete)
+        plan, other = await make_plan(athlete, [(unit, 1)]), await make_plan(athlete, [(unit, 2)])
+        body = {"trainingPlanId": plan["id"], "planUnitId": other["units"][0]["id"]}
+        made = await put(athlete, str(uuid7()), body, 201)
+        assert (made["trainingPlanId"], made["planUnitId"], made["dayNumber"]) == (plan["id"], None, None)
+
+    async def test_a_completed_day_counts_in_the_progress(self, athlete: Actor) -> None:
+        unit = await make_unit(athlete)
+        plan = await make_plan(athlete, [(unit, 1), (unit, 2)])
+        links = {"trainingPlanId": plan["id"], "trainingUnitId": unit["id"], "planUnitId": plan["units"][0]["id"]}
+        await put(athlete, str(uuid7()), {**WHOLE, **links}, 201)
+        found = (await athlete.client.get(f"{PLANS}/{plan['id']}/next")).json()
+        assert found["next"]["planUnitId"] == plan["units"][1]["id"]
+
+
+_SETS = st.lists(
+    st.fixed_dictionaries({"repsCompleted": st.integers(0, 3)}, optional={"setType": st.just("drop")}), max_size=4
+)
+_EXERCISES = st.lists(
+    st.fixed_dictionaries(
+        {"exerciseName": st.sampled_from("abc"), "sets": _SETS}, optional={"supersetGroup": st.just(1)}
+    ),
+    max_size=4,
+)
+
+
+class TestSequences:
+    """Whatever arrives how often in whatever order, the highest revision is what is stored."""
+
+    @given(data=st.data(), documents=st.lists(_EXERCISES, min_size=1, max_size=4))
+    @settings(
+        max_examples=12,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+    async def test_the_same_rows_in_the_end(
+        self, athlete: Actor, data: st.DataObject, documents: list[list[dict[str, Any]]]
+    ) -> None:
+        key = str(uuid7())
+        deliveries = data.draw(st.lists(st.integers(0, len(documents) - 1), min_size=1, max_size=7))
+        highest = -1
+        for revision in deliveries:
+            body = {"clientRevision": revision, "exercises": documents[revision]}
+            before = await read(athlete, {"id": key}) if highest >= 0 else None
+            answer = await athlete.client.put(path_of(key), json=body)
+            assert answer.status_code == (201 if before is None else 200)
+            if revision <= highest:
+                assert answer.json() == before
+            highest = max(highest, revision)
+            assert _plain(answer.json()) == _expected(documents[highest])
+            assert answer.json() == await read(athlete, {"id": key})
+
+
+def _plain(document: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            exercise["orderIndex"],
+            exercise["exerciseName"],
+            exercise["supersetGroup"],
+            [(item["orderIndex"], item["repsCompleted"], item["setType"]) for item in exercise["sets"]],
+        )
+        for exercise in document["exercises"]
+    ]
+
+
+def _expected(sent: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            place,
+            exercise["exerciseName"],
+            exercise.get("supersetGroup"),
+            [
+                (number, item["repsCompleted"], item.get("setType"))
+                for number, item in enumerate(exercise["sets"], start=1)
+            ],
+        )
+        for place, exercise in enumerate(sent, start=1)
+    ]

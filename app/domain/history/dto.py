@@ -55,6 +55,7 @@ __all__ = (
     "WholeExercise",
     "WholeSession",
     "WholeSet",
+    "WholeTargets",
 )
 
 MAX_CHILDREN = 100
