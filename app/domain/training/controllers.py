@@ -49,7 +49,6 @@ from app.domain.training.sharing import GrantService, LinkService, SharedReader,
 from app.http.admission import PUBLIC
 from app.http.answers import Answer, created, document
 from app.http.dto import StrictDTO
-from app.http.problems import PROBLEM_TYPE, Problem
 from app.security.principal import Principal
 
 __all__ = (
@@ -612,23 +611,13 @@ class SharedController(Controller):
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
 
-    @get(
-        "/{token:str}",
-        operation_id="getSharedTemplate",
-        summary="What a link leads to",
-        responses={
-            404: ResponseSpec(
-                Problem,
-                generate_examples=False,
-                description="There is no such link, it has ended, or what it leads to is private now.",
-                media_type=PROBLEM_TYPE,
-            )
-        },
-    )
+    @get("/{token:str}", operation_id="getSharedTemplate", summary="What a link leads to")
     async def read(self, token: FromPath[str], shared: NamedDependency[SharedReader]) -> Answer[SharedTemplate]:
-        """A unit, or a plan with its units, for whoever has the link; it needs no account."""
-        headers = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
-        return Answer(await shared.read(token), headers=headers)
+        """A unit, or a plan with its units, for whoever has the link; it needs no account.
+
+        404 when there is no such link, when it has ended, and while what it leads to is private.
+        """
+        return Answer(await shared.read(token), headers={"X-Robots-Tag": "noindex"})
 
 
 def _created(place: str, made: Versioned[Any]) -> Answer[Any]:
