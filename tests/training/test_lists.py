@@ -61,8 +61,8 @@ class TestEitherKind:
             ({"sharingStatus": "private", "searchString": "row"}, []),
         ):
             assert [item["name"] for item in await listed(athlete, place, orderBy="name", **query)] == names
-        query = {"scope": "yours", "sharingStatus": "secret", "orderBy": "id", "sortOrder": "up", "limit": 3}
-        assert broken_fields(await athlete.client.get(place, params=query)) == {
+        wrong = {"scope": "yours", "sharingStatus": "secret", "orderBy": "id", "sortOrder": "up", "limit": "3"}
+        assert broken_fields(await athlete.client.get(place, params=wrong)) == {
             **dict.fromkeys(("scope", "sharingStatus", "orderBy", "sortOrder"), "enum"),
             "limit": "unknown",
         }

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from app.domain.training import access as rule
 from tests.actors import Actor
@@ -43,10 +43,16 @@ class Template(Struct):
 
 
 class Step(Struct, frozen=True):
-    """What somebody tries."""
+    """What somebody tries.
+
+    Attributes:
+        role: whether it is the owner, one of those that something was granted to, or anybody (`who`).
+        other: somebody else, counted from the owner on.
+    """
 
     action: str
     who: int
+    role: str
     which: int
     other: int
     level: str
@@ -56,13 +62,15 @@ class Step(Struct, frozen=True):
 STEPS = st.builds(
     Step,
     action=st.sampled_from(
-        ("grant", "grant", "revoke", "status", "status", "copy", "delete", "make unit", "make plan", "add", "take out")
+        ("grant", "grant", "revoke", "status", "status", "copy", "delete", "make", "add", "add", "take out")
     ),
     who=st.integers(0, 3),
-    which=st.integers(0, 99),
-    other=st.integers(0, 3),
-    level=st.sampled_from(("read", "write")),
-    status=st.sampled_from(STATUSES),
+    role=st.sampled_from(("owner", "grantee", "anybody")),
+    # Few, so that the same templates are met again.
+    which=st.integers(0, 3),
+    other=st.sampled_from((0, 1, 1, 1, 2, 2, 3)),
+    level=st.sampled_from(("read", "write", "write")),
+    status=st.sampled_from((*STATUSES, "shared", "shared")),
 )
 
 
@@ -106,16 +114,25 @@ class World:
     # What is tried, and what has to come of it.
 
     async def take(self, step: Step) -> None:
-        if step.action.startswith("make") or not self.templates:
+        if step.action == "make" or not self.templates:
             await self.make(step)
             return
         ids = sorted(self.templates)
         template_id = ids[step.which % len(ids)]
-        await getattr(self, step.action.replace(" ", "_"))(template_id, self.templates[template_id], step)
+        template = self.templates[template_id]
+        other = (template.owner + step.other) % 4
+        step = structs.replace(step, who=self.actor(template, step), other=other)
+        await getattr(self, step.action.replace(" ", "_"))(template_id, template, step)
+
+    def actor(self, template: Template, step: Step) -> int:
+        grantees = sorted(template.grants)
+        if step.role == "grantee" and grantees:
+            return grantees[step.who % len(grantees)]
+        return template.owner if step.role == "owner" else step.who
 
     async def make(self, step: Step) -> None:
         actor = self.people[step.who]
-        if step.action == "make plan":
+        if step.which % 2:
             made, place = await make_plan(actor, sharingStatus=step.status), PLANS
         else:
             made, place = await make_unit(actor, sharingStatus=step.status), UNITS
@@ -167,22 +184,21 @@ class World:
             del self.templates[template_id]
 
     async def add(self, template_id: str, template: Template, step: Step) -> None:
-        """Add any unit to a plan of any person."""
-        plans = sorted(other_id for other_id, other in self.templates.items() if other.place == PLANS)
-        if template.place != UNITS or not plans:
+        units = sorted(other_id for other_id, other in self.templates.items() if other.place == UNITS)
+        if template.place != PLANS or not units:
             return
-        plan_id = plans[(step.which // 7 + step.other) % len(plans)]
-        plan = self.templates[plan_id]
-        readable = self.access(template_id, step.who) is not None
-        body = {"trainingUnitId": template_id, "dayNumber": 1}
-        answer = await self.people[step.who].client.post(f"{PLANS}/{plan_id}/units", json=body)
+        unit_id = units[step.other % len(units)]
+        readable = self.access(unit_id, step.who) is not None
+        body = {"trainingUnitId": unit_id, "dayNumber": 1}
+        answer = await self.people[step.who].client.post(f"{PLANS}/{template_id}/units", json=body)
         adds = {201} if readable else {404}
-        self.expect(plan_id, step, answer.status_code, {"owner": adds, "write": adds})
+        self.expect(template_id, step, answer.status_code, {"owner": adds, "write": adds})
         if answer.status_code == 201:
             added = answer.json()
-            assert (added["trainingUnitId"] == template_id) == (template.owner == plan.owner)
-            plan.children[added["id"]] = added["trainingUnitId"]
-            self.templates.setdefault(added["trainingUnitId"], Template(UNITS, plan.owner))
+            own = self.templates[unit_id].owner == template.owner
+            assert (added["trainingUnitId"] == unit_id) == own
+            template.children[added["id"]] = added["trainingUnitId"]
+            self.templates.setdefault(added["trainingUnitId"], Template(UNITS, template.owner))
 
     async def take_out(self, template_id: str, template: Template, step: Step) -> None:
         if not template.children:
@@ -250,6 +266,8 @@ async def test_everybody_sees_exactly_what_the_rule_says(
 ) -> None:
     await connection.execute("DELETE FROM training_plans; DELETE FROM training_units")
     world = World(people, connection)
+    for which in (0, 1):
+        await world.make(Step("make", who=which, role="owner", which=which, other=0, level="read", status="shared"))
     for step in steps:
         await world.take(step)
         await world.check()

@@ -390,6 +390,8 @@ class TestDelete:
         body_of(await athlete.client.post(f"{UNITS}/{unit['id']}/link"), 201)
         assert (await athlete.client.delete(f"{UNITS}/{unit['id']}")).status_code == 204
         assert not await everything(connection)
+        traces = await connection.fetch("SELECT user_id, kind, id::text FROM tombstone")
+        assert [tuple(trace) for trace in traces] == [(athlete.id, "training_unit", unit["id"])]
         problem(await athlete.client.get(f"{UNITS}/{unit['id']}"), 404)
         problem(await athlete.client.delete(f"{UNITS}/{unit['id']}"), 404)
 
