@@ -33,30 +33,53 @@ _FILTERS = {
 }
 
 
+_RECENT = 50
+
+# The last time is mostly one of the last sessions, and those are looked through for each exercise; what is not found
+# there is looked for once, in all of the history (never done: there is no index over a user's exercises).
 _PREVIOUS = f"""
+WITH this AS MATERIALIZED (
+    SELECT s.id AS session_id, s.start_time, e.id, e.exercise_id, e.exercise_name_snapshot AS name, e.order_index,
+        coalesce(e.exercise_id::text, lower(e.exercise_name_snapshot)) AS key
+    FROM training_sessions s LEFT JOIN training_session_exercises e ON e.training_session_id = s.id
+    WHERE s.id = $1 AND s.user_id = $2),
+recent AS MATERIALIZED (
+    SELECT s.id, s.start_time FROM training_sessions s
+    WHERE s.user_id = $2 AND (s.start_time, s.id) < (SELECT start_time, session_id FROM this LIMIT 1)
+    ORDER BY s.start_time DESC, s.id DESC LIMIT {_RECENT}),
+older AS MATERIALIZED (
+    SELECT DISTINCT ON (x.key) x.key, s.id
+    FROM training_sessions s
+    CROSS JOIN LATERAL (
+        SELECT this.key FROM training_session_exercises x JOIN this
+            ON this.key = coalesce(x.exercise_id::text, lower(x.exercise_name_snapshot))
+        WHERE x.training_session_id = s.id
+            AND EXISTS (SELECT FROM training_session_sets t WHERE t.session_exercise_id = x.id)
+        OFFSET 0) x
+    WHERE s.user_id = $2 AND (s.start_time, s.id) < (SELECT start_time, session_id FROM this LIMIT 1)
+    ORDER BY x.key, s.start_time DESC, s.id DESC)
 SELECT coalesce(json_agg(json_build_object(
-        'id', e.id, 'exerciseId', e.exercise_id, 'exerciseName', e.exercise_name_snapshot, 'previous', last.found
-    ) ORDER BY e.order_index) FILTER (WHERE e.id IS NOT NULL), '[]'::json)::text
-FROM training_sessions s
-LEFT JOIN training_session_exercises e ON e.training_session_id = s.id
+        'id', this.id, 'exerciseId', this.exercise_id, 'exerciseName', this.name, 'previous', last.found
+    ) ORDER BY this.order_index) FILTER (WHERE this.id IS NOT NULL), '[]'::json)::text
+FROM this
+LEFT JOIN LATERAL (
+    SELECT recent.id FROM recent WHERE EXISTS (
+        SELECT FROM training_session_exercises x JOIN training_session_sets t ON t.session_exercise_id = x.id
+        WHERE x.training_session_id = recent.id
+            AND coalesce(x.exercise_id::text, lower(x.exercise_name_snapshot)) = this.key)
+    ORDER BY recent.start_time DESC, recent.id DESC LIMIT 1
+) soon ON this.id IS NOT NULL
 LEFT JOIN LATERAL (
     SELECT json_build_object(
-        'sessionId', before.id, 'startTime', {json_instant("before.start_time")}, 'localDate', before.local_date,
-        'sets', done.sets) AS found
-    FROM training_sessions before
-    CROSS JOIN LATERAL (
-        SELECT json_agg({SET_JSON} ORDER BY x.order_index, t.order_index) AS sets
-        FROM training_session_exercises x JOIN training_session_sets t ON t.session_exercise_id = x.id
-        WHERE x.training_session_id = before.id AND CASE
-            WHEN e.exercise_id IS NOT NULL THEN x.exercise_id = e.exercise_id
-            ELSE x.exercise_id IS NULL AND lower(x.exercise_name_snapshot) = lower(e.exercise_name_snapshot) END
-        HAVING count(*) > 0
-    ) done
-    WHERE before.user_id = s.user_id AND (before.start_time, before.id) < (s.start_time, s.id)
-    ORDER BY before.start_time DESC, before.id DESC LIMIT 1
-) last ON e.id IS NOT NULL
-WHERE s.id = $1 AND s.user_id = $2
-GROUP BY s.id
+        'sessionId', s.id, 'startTime', {json_instant("s.start_time")}, 'localDate', s.local_date, 'sets', (
+            SELECT json_agg({SET_JSON} ORDER BY x.order_index, t.order_index)
+            FROM training_session_exercises x JOIN training_session_sets t ON t.session_exercise_id = x.id
+            WHERE x.training_session_id = s.id
+                AND coalesce(x.exercise_id::text, lower(x.exercise_name_snapshot)) = this.key)) AS found
+    FROM training_sessions s
+    WHERE s.id = coalesce(soon.id, (SELECT older.id FROM older WHERE older.key = this.key))
+) last ON true
+GROUP BY this.session_id
 """  # noqa: S608 (every text here is a constant; values are parameters)
 
 _previous = msgspec.json.Decoder(list[PreviousExercise])
