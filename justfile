@@ -71,6 +71,10 @@ search-bench *options:
 trials *options:
     {{ uv }} run python -m loadtests.trials {{ options }}
 
+# what a long history costs among many: two databases, one with 5 million sets, compared
+scale *options:
+    {{ uv }} run python -m loadtests.scale {{ options }}
+
 # lifters at work, against a running service
 load host="http://127.0.0.1:8000":
     {{ uv }} run locust --locustfile loadtests/locustfile.py --host {{ host }}

@@ -32,6 +32,7 @@ _SECRET_NAME = re.compile(r"password|passwd|secret|token|authorization|cookie|ap
 _SECRET_TEXT = re.compile(
     r"eyJ[\w-]{8,}\.[\w-]+\.?[\w-]*"  # JSON web tokens
     r"|irt_[\w-]{8,}"  # API tokens
+    r"|(?<=/shared/)[\w-]{8,}"  # share links
     r"|\$argon2\w*\$[^\s'\"]+"  # password hashes
     r"|(?<=://)[^\s/@]+@"  # credentials in URLs
 )

@@ -15,7 +15,10 @@ from litestar.plugins import CLIPlugin, InitPlugin
 from app.domain.accounts.controllers import ACCOUNTS
 from app.domain.catalogue.controllers import CATALOGUE
 from app.domain.history.controllers import HISTORY
+from app.domain.sync.controllers import SYNC
 from app.domain.system.controllers import KeysController, SystemController
+from app.domain.training.controllers import TRAINING
+from app.domain.training.guards import READER
 from app.http.admission import admit
 from app.http.answers import Answer, encode_scalar, precondition
 from app.http.context import API, RequestContext
@@ -82,10 +85,11 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
     async def _run(self, app: Litestar) -> AsyncIterator[None]:
         async with self.resources.open() as resources:
             app.state[BODY_DIGEST_KEY] = resources.tokens.keys.secret("idempotency")
+            app.state[READER] = resources.reader
             yield
 
     def _routes(self) -> list[Any]:
-        domains = [*ACCOUNTS, *CATALOGUE, *HISTORY]
+        domains = [*ACCOUNTS, *CATALOGUE, *TRAINING, *HISTORY, *SYNC]
         return [
             SystemController,
             KeysController,
@@ -108,6 +112,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "catalogue_memory": lambda: resources.catalogue_memory,
             "exercise_reader": lambda: resources.exercise_reader,
             "session_reader": lambda: resources.session_reader,
+            "change_reader": lambda: resources.change_reader,
             "principal": _principal,
             "page": provide_page,
         }

@@ -20,6 +20,7 @@ from app.domain.accounts.services import PrincipalLoader
 from app.domain.catalogue.memory import CatalogueMemory
 from app.domain.catalogue.services import ExerciseReader, RememberingReader
 from app.domain.history.services import SessionReader
+from app.domain.sync.services import ChangeReader
 from app.domain.system.services import HealthService, sweep
 from app.http.deadlines import Deadlines
 from app.http.limits import RateLimiter
@@ -84,6 +85,7 @@ class Resources:
     catalogue_memory: CatalogueMemory
     exercise_reader: ExerciseReader
     session_reader: SessionReader
+    change_reader: ChangeReader
 
     def __init__(self, settings: Settings, database: SQLAlchemyAsyncConfig) -> None:
         self.settings = settings
@@ -121,6 +123,7 @@ class Resources:
                 self.reader.connection, settings.app.cdn_url, self.catalogue_memory
             )
             self.session_reader = SessionReader(self.reader)
+            self.change_reader = ChangeReader(self.reader, self.exercise_reader)
             self.health = HealthService(settings, self.transactions.sessions, self.valkey)
             await self.broadcast.start()
             stack.push_async_callback(self.broadcast.stop)

@@ -78,8 +78,11 @@ def encode_cursor(position: Sequence[str | int], filters: object) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode([_digest(filters), *position])).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, filters: object, length: int) -> list[str | int]:
+def decode_cursor(cursor: str, filters: object, length: int, field: str = "cursor") -> list[str | int]:
     """The position that a cursor names.
+
+    Args:
+        field: the parameter that it came in.
 
     Raises:
         RuleBroken: it is not one of ours, or was made for other filters.
@@ -88,9 +91,9 @@ def decode_cursor(cursor: str, filters: object, length: int) -> list[str | int]:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         digest, *position = msgspec.json.decode(raw, type=list[str | int])
     except (ValueError, msgspec.MsgspecError):
-        raise RuleBroken.of("cursor", "This is not a cursor of this list.", "pattern") from None
+        raise RuleBroken.of(field, "This is not a cursor of this list.", "pattern") from None
     if digest != _digest(filters) or len(position) != length:
-        raise RuleBroken.of("cursor", "This cursor belongs to other filters; begin again without it.", "rule")
+        raise RuleBroken.of(field, "This cursor belongs to other filters; begin again without it.", "rule")
     return position
 
 

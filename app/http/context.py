@@ -47,6 +47,8 @@ REFRESH_COOKIE = "refresh_token"
 _SIGN_IN_PATHS = frozenset({f"{API}/access/signin", f"{API}/access/signup"})
 _ADDRESS_PATHS = frozenset({f"{API}/access/refresh-jwt"})
 _SYSTEM = frozenset({"/ping", "/health", "/health/live", "/health/ready", "/metrics", "/.well-known/jwks.json"})
+_LINKS = f"{API}/shared/"
+_NO_STORE_PATHS = (f"{API}/access/", _LINKS)
 _FREE_PATHS = _SYSTEM | {API + path for path in _SYSTEM} | {f"{API}/openapi.json", "/docs", "/redoc"}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _WANTED = frozenset(
@@ -248,7 +250,8 @@ class RequestContext:
                     time(),
                     identity,
                     method,
-                    path,
+                    # Who knows the rest of such a path may read what the link leads to.
+                    f"{_LINKS}[redacted]" if path.startswith(_LINKS) else path,
                     scope.get("path_template", ""),
                     exchange.status,
                     perf_counter() - began,
@@ -291,7 +294,7 @@ class RequestContext:
             authenticator = self._parts.authenticator
             principal = authenticator.cached(token) or await authenticator.authenticate(token)
             scope["user"] = principal
-        if path.startswith("/api/v1/access/"):
+        if path.startswith(_NO_STORE_PATHS):
             exchange.extra += _SECRET
         elif principal is not None:
             exchange.extra += _PRIVATE

@@ -136,12 +136,12 @@ def read_document(body: bytes, kind: Any) -> Any:
     """
     try:
         return _decoder(kind).decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, RuleBroken):
         tree = _parse(body)
     _drop_read_only(tree, kind)
     try:
         return msgspec.convert(tree, kind, dec_hook=decode_hook)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, RuleBroken):
         raise RuleBroken(_broken_fields(tree, kind)) from None
 
 
@@ -250,11 +250,12 @@ def _walk_struct(value: Mapping[str, Any], kind: type[Struct], path: str) -> Ite
 def _leaf(value: Any, kind: Any, path: str) -> Iterator[BrokenField]:
     try:
         msgspec.convert(value, kind, dec_hook=decode_hook)
+    except RuleBroken as error:
+        for broken in error.details:
+            yield BrokenField(broken.type, _below(path, broken.field), broken.message)
     except msgspec.ValidationError as error:
         cause = error.__cause__
-        if isinstance(cause, RuleBroken):
-            yield from cause.details
-        elif value is None and not isinstance(cause, FieldError):
+        if value is None and not isinstance(cause, FieldError):
             yield BrokenField("null", path, "A value is required here.")
         elif isinstance(cause, FieldError):
             yield BrokenField("null" if value is None else cause.kind, path, cause.message)
@@ -265,3 +266,10 @@ def _leaf(value: Any, kind: Any, path: str) -> Iterator[BrokenField]:
                 if isinstance(cause, ValueError)
                 else BrokenField(rule, path, sentence)
             )
+
+
+def _below(path: str, field: str) -> str:
+    """The wire path of what a Struct says of itself; it does not know where it stands."""
+    if path == "body":
+        return field
+    return path if field == "body" else f"{path}.{field}"

@@ -34,7 +34,9 @@ _REFERENCE = "#/components/schemas/{name}"
 
 _PUBLIC = re.compile(
     r"^(/api/v1)?/(ping|health.*|metrics|\.well-known/.*)$|^/api/v1/access/(signup|signin|refresh-jwt|logout)$"
+    r"|^/api/v1/shared/"
 )
+_LIMITED = re.compile(r"/(access|shared)/")
 _PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; script-src 'self'; "
     "worker-src 'self' blob:; frame-ancestors 'none'"
@@ -263,7 +265,7 @@ def _subclasses(kind: type[Input]) -> Iterator[type[Input]]:
 
 
 def _problems_of(path: str, method: str, operation: dict[str, Any], *, public: bool) -> list[int]:
-    if public and "/access/" not in path:
+    if public and not _LIMITED.search(path):
         return []
     statuses = [422, 429, 503]
     if not public:

@@ -102,6 +102,12 @@ VALID: Mapping[str, Mapping[str, Any]] = {
         "user_id": parent("user_account"),
         "granted_by": parent("user_account"),
     },
+    "share_link": {
+        "id": made(uuid7),
+        "training_unit_id": parent("training_units"),
+        "created_by": parent("user_account"),
+        "token_hash": lambda _: secrets.token_bytes(32),
+    },
     "training_sessions": {"id": made(uuid7), "user_id": parent("user_account"), "user_timezone": "Europe/Berlin"},
     "training_session_exercises": {
         "training_session_id": parent("training_sessions"),

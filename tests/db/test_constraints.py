@@ -18,7 +18,7 @@ from asyncpg.exceptions import (
 from sqlalchemy import Enum, ForeignKeyConstraint
 
 from app.db.base import Base, uuid7
-from tests.db.rows import VALID, Rows, stored
+from tests.db.rows import VALID, Rows, parent, stored
 from tests.factories import email
 
 NAN = Decimal("NaN")
@@ -41,7 +41,7 @@ LINES = {
     "training_units": ["name"],
     "training_plans": ["name"],
     "training_unit_exercises": ["exercise_name_snapshot"],
-    "training_sessions": ["plan_name_snapshot", "unit_name_snapshot"],
+    "training_sessions": ["plan_name_snapshot", "unit_name_snapshot", "source"],
     "training_session_exercises": ["exercise_name_snapshot"],
     "running_plans": ["name"],
     "running_workouts": ["name"],
@@ -69,6 +69,7 @@ TEXTS = {
     "training_plans": ["description"],
     "training_unit_exercises": ["unit_exercise_notes"],
     "training_sessions": ["notes"],
+    "training_session_sets": ["note"],
     "running_plans": ["description"],
     "running_workouts": ["notes"],
     "runs": ["notes"],
@@ -77,7 +78,9 @@ TEXTS = {
 INSTANTS = {
     "user_session": ["created_at", "last_used_at", "expires_at", "revoked_at"],
     "api_token": ["created_at", "last_used_at", "expires_at", "revoked_at"],
+    "share_link": ["expires_at"],
     "training_sessions": ["start_time"],
+    "training_session_sets": ["completed_at"],
     "runs": ["started_at"],
 }
 
@@ -90,10 +93,14 @@ AMOUNTS: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("training_unit_exercises", "target_time_seconds"): ([0, -1], [1, 32767]),
     ("training_unit_exercises", "target_distance_km"): ([0, -1, NAN], [Decimal("0.001"), Decimal("9999.999")]),
     ("training_unit_exercises", "rest_seconds"): ([-1], [0, 32767]),
+    ("training_unit_exercises", "superset_group"): ([0, 101], [1, 100]),
     ("training_plan_units", "day_number"): ([0, -1, 731], [1, 730]),
     ("training_plan_units", "order_index"): ([0, 1001, -1001], [1000]),
     ("training_sessions", "day_number_snapshot"): ([0, 731], [1, 730]),
     ("training_sessions", "client_revision"): ([-1], [0, 2**63 - 1]),
+    ("training_sessions", "perceived_effort"): ([0, Decimal("10.1"), NAN], [1, 10]),
+    ("training_session_exercises", "superset_group"): ([0, 101], [1, 100]),
+    ("training_session_sets", "rest_seconds"): ([-1], [0, 32767]),
     ("training_session_exercises", "order_index"): ([0, 101, -101], [100]),
     ("training_session_exercises", "order_index_snapshot"): ([0, -1, 101], [1, 100]),
     ("training_session_exercises", "target_weight_snapshot"): ([-1, NAN], [0, Decimal("99999.99")]),
@@ -138,6 +145,9 @@ CHECKS: list[Case] = [
     ("training_unit_exercises", "check_sets_count", {"sets": 0}),
     ("training_unit_exercises", "check_sets_count", {"sets": 101}),
     ("training_unit_exercises", "check_reps_range", {"reps_min": 9}),
+    ("share_link", "check_one_template", {"training_unit_id": None}),
+    ("share_link", "check_one_template", {"training_plan_id": uuid7()}),
+    ("share_link", "ck_share_link_token_hash", {"token_hash": b"x" * 31}),
     ("training_sessions", "check_session_times", {"start_time": END, "end_time": START, "status": "aborted"}),
     ("training_sessions", "check_session_status", {"end_time": AFTER_2100 - timedelta(days=1)}),
     ("training_sessions", "check_session_status", {"duration_seconds": 1}),
@@ -158,6 +168,13 @@ CHECKS: list[Case] = [
     ("training_sessions", "ck_training_sessions_end_time", {"status": "aborted", "end_time": AFTER_2100}),
     ("training_sessions", "ck_training_sessions_user_timezone", {"user_timezone": "<+03>-3"}),
     ("training_session_sets", "check_set_performance", {"reps_completed": -1}),
+    ("training_sessions", "check_session_source", {"external_id": "1"}),
+    *(
+        ("training_sessions", "ck_training_sessions_external_id", {"source": "strong", "external_id": text})
+        for text in NO_LINES
+    ),
+    *(("training_session_sets", "check_set_rpe", {"rpe": rpe}) for rpe in (Decimal("0.5"), Decimal("10.5"), NAN)),
+    ("training_session_sets", "check_set_rpe", {"rpe": Decimal("8.3")}),
     ("training_session_sets", "check_set_mode", {"time_seconds": 30}),
     ("training_session_sets", "check_set_mode", {"reps_completed": None, "distance_km": 1}),
     ("running_plans", "check_plan_dates", {"end_date": date(2026, 6, 1)}),
@@ -200,6 +217,7 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ),
     ("training_sessions", {"start_time": datetime(1970, 1, 1, tzinfo=UTC)}),
     ("training_session_sets", {"reps_completed": None}),
+    ("training_session_sets", {"rpe": Decimal("8.5")}),
     ("training_session_sets", {"reps_completed": 0, "weight": Decimal("80.5")}),
     ("training_unit_exercises", {"mode": "sets_only", "reps_min": None, "reps_max": None, "sets": 100}),
     ("training_unit_exercises", {"mode": "time", "target_time_seconds": 1}),
@@ -212,12 +230,15 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("exercises", {"image_path_start": "/bench-press/start_1.webp", "slug": "bench-press-2"}),
 ]
 
+_LINK_TO_A_PLAN = {"training_unit_id": None, "training_plan_id": parent("training_plans")}
+
 # Constraints that two rows break, the values that both have, and whatever else would refuse the second one first.
 UNIQUE: list[tuple[str, str, dict[str, Any], list[str]]] = [
     ("role", "uq_role_name", {"name": "Coach"}, []),
     ("role", "uq_role_slug", {"slug": "coach"}, []),
     ("user_account", "uq_user_email", {"email": "ada@example.com"}, []),
     ("api_token", "uq_api_token_hash", {"hash": b"x" * 32}, []),
+    ("share_link", "uq_share_link_token_hash", {"token_hash": b"x" * 32}, []),
     ("equipment", "uq_equipment_name", {"name": "a bar of its own"}, []),
     ("muscle_groups", "uq_muscle_groups_name", {"name": "a muscle of its own"}, []),
     ("exercise_tags", "uq_exercise_tags_name", {"name": "a tag of its own"}, []),
@@ -238,6 +259,8 @@ SAME_PARENT: list[tuple[str, str, list[str], dict[str, Any]]] = [
     ("exercises", "uq_user_exercise", ["created_by"], {"name": "Curl", "is_system_default": False}),
     ("training_units", "uq_training_units_created_by_name", ["created_by"], {"name": "Pull day"}),
     ("training_plans", "uq_training_plans_created_by_name", ["created_by"], {"name": "Strength"}),
+    ("share_link", "uq_share_link_training_unit_id", ["training_unit_id"], {}),
+    ("share_link", "uq_share_link_training_plan_id", ["training_plan_id"], _LINK_TO_A_PLAN),
     (
         "training_unit_exercises",
         "uq_training_unit_exercises_training_unit_id_order_index",
@@ -261,6 +284,12 @@ SAME_PARENT: list[tuple[str, str, list[str], dict[str, Any]]] = [
         "uq_training_session_sets_session_exercise_id_order_index",
         ["session_exercise_id"],
         {},
+    ),
+    (
+        "training_sessions",
+        "uq_training_sessions_user_id_source_external_id",
+        ["user_id"],
+        {"source": "strong", "external_id": "1"},
     ),
     ("runs", "uq_runs_user_id_source_external_id", ["user_id"], {"source": "strava", "external_id": "1"}),
 ]
@@ -412,7 +441,10 @@ async def test_templates_without_an_owner_may_share_a_name(rows: Rows) -> None:
 
 @pytest.mark.parametrize(("table", "constraint", "column", "kind"), list(_foreign_keys()))
 async def test_foreign_keys(rows: Rows, table: str, constraint: str, column: str, kind: type) -> None:
-    values = {"is_system_default": False} if constraint == "fk_exercises_created_by" else {}
+    values: dict[str, Any] = {
+        "fk_exercises_created_by": {"is_system_default": False},
+        "fk_share_link_training_plan_id": {"training_unit_id": None},
+    }.get(constraint, {})
     unknown = await rows.complete(table, {**values, column: 32_000 if kind is int else uuid4()})
     with pytest.raises(ForeignKeyViolationError) as broken:
         await rows.insert(table, unknown)

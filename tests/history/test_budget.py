@@ -5,10 +5,12 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from app.db.base import uuid7
 from tests.actors import Actor, sign_in
 from tests.conftest import MakeApp
 from tests.history.workouts import SESSIONS, add_exercise, add_sets, sets_path, start
 from tests.statements import Statements
+from tests.training.templates import PLANS, exercise, make_plan, make_unit
 
 Counted = Callable[[], AbstractContextManager[Statements]]
 
@@ -96,3 +98,44 @@ class TestBudget:
             ):
                 assert (await client.request(method, path, json=body)).is_success
         assert not [statement for statement in sent if "typeinfo" in statement]
+
+    async def test_a_whole_session_takes_eight_whatever_its_length(self, athlete: Actor, statements: Counted) -> None:
+        exercises = [{"exerciseName": f"Lift {n}", "sets": [{"repsCompleted": r} for r in range(5)]} for n in range(30)]
+        path, body = f"{SESSIONS}/{uuid7()}", {"exercises": exercises}
+        await athlete.client.put(path, json=body)
+        for change in (exercises, exercises[::-1], exercises[:20] + [{"exerciseName": "New", "sets": [{}]}] * 10):
+            body["exercises"] = change
+            with statements() as sent:
+                assert (await athlete.client.put(path, json=body)).status_code == 200
+            assert len(sent) <= 8, sent
+        with statements() as sent:
+            assert (await athlete.client.put(f"{SESSIONS}/{uuid7()}", json=body)).status_code == 201
+        assert len(sent) <= 8, sent
+
+    @pytest.mark.parametrize("length", [1, 60])
+    async def test_a_start_from_a_unit_takes_five_whatever_its_length(
+        self, athlete: Actor, statements: Counted, length: int
+    ) -> None:
+        unit = await make_unit(athlete, *[exercise(f"Lift {n}") for n in range(length)])
+        plan = await make_plan(athlete, [(unit, day) for day in range(1, 1 + length)])
+        day = {"planUnitId": plan["units"][0]["id"]}
+        for body in ({"trainingUnitId": unit["id"]}, {"trainingUnitId": unit["id"], "id": str(uuid7())}, day):
+            with statements() as sent:
+                assert len((await start(athlete, **body))["exercises"]) == length
+            assert len(sent) <= 5, sent
+        with statements() as sent:
+            await start(athlete, trainingPlanId=plan["id"], trainingUnitId=unit["id"])
+        assert len(sent) <= 6, sent
+
+    async def test_last_time_next_day_and_progress_take_one(self, athlete: Actor, statements: Counted) -> None:
+        unit = await make_unit(athlete, exercise(), exercise("Rows"))
+        plan = await make_plan(athlete, [(unit, 1), (unit, 2)])
+        session = await start(athlete, planUnitId=plan["units"][0]["id"])
+        for path in (
+            f"{SESSIONS}/{session['id']}/previous",
+            f"{PLANS}/{plan['id']}/next",
+            f"{PLANS}/{plan['id']}/progress",
+        ):
+            with statements() as sent:
+                assert (await athlete.client.get(path)).status_code == 200
+            assert len(sent) == 1, sent

@@ -5,6 +5,7 @@ import pytest
 from app.db.base import uuid7
 from tests.actors import Actor
 from tests.history.workouts import (
+    NO_DETAILS,
     SESSIONS,
     Connection,
     add_exercise,
@@ -28,7 +29,7 @@ UNPLANNED = {
     "restSeconds": None,
 }
 
-DONE = {"orderIndex": 1, "weight": 5, "repsCompleted": 1, "timeSeconds": None, "distanceKm": None}
+DONE = {"orderIndex": 1, "weight": 5, "repsCompleted": 1, "timeSeconds": None, "distanceKm": None, **NO_DETAILS}
 
 
 class TestAdd:
@@ -49,6 +50,7 @@ class TestAdd:
             "plannedUnitExerciseId": None,
             "mode": "distance",
             "orderIndex": 1,
+            "supersetGroup": None,
             "planned": UNPLANNED,
             "sets": [],
         }

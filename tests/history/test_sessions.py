@@ -7,7 +7,17 @@ import pytest
 from app.db.base import uuid7
 from tests.actors import Actor, Role
 from tests.conftest import MakeActor
-from tests.history.workouts import SESSIONS, Connection, add_exercise, add_sets, broken_fields, etag, read, start
+from tests.history.workouts import (
+    NO_DETAILS,
+    SESSIONS,
+    Connection,
+    add_exercise,
+    add_sets,
+    broken_fields,
+    etag,
+    read,
+    start,
+)
 
 PLANNED = [
     "orderIndex",
@@ -24,6 +34,7 @@ UNPLANNED: dict[str, Any] = {
     "plannedUnitExerciseId": None,
     "mode": "reps",
     "orderIndex": 1,
+    "supersetGroup": None,
     "planned": dict.fromkeys(PLANNED),
     "sets": [],
 }
@@ -70,6 +81,9 @@ class TestStart:
             "localDate": "2026-03-01",
             "durationSeconds": None,
             "notes": "Deload",
+            "perceivedEffort": None,
+            "source": None,
+            "externalId": None,
             "clientRevision": None,
             "exercises": [],
             "createdAt": session["createdAt"],
@@ -193,6 +207,7 @@ class TestRead:
             "repsCompleted": 8,
             "timeSeconds": None,
             "distanceKm": None,
+            **NO_DETAILS,
         }
 
     async def test_a_known_state_is_not_sent_again(self, athlete: Actor) -> None:

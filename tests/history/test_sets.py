@@ -5,6 +5,7 @@ import pytest
 
 from tests.actors import Actor
 from tests.history.workouts import (
+    NO_DETAILS,
     Connection,
     add_exercise,
     add_sets,
@@ -34,8 +35,8 @@ class TestAdd:
         assert answer.headers["location"].endswith(session["id"])
         assert answer.headers["etag"] == await etag(athlete, session)
         added = answer.json()
-        nothing = {"repsCompleted": None, "timeSeconds": None, "distanceKm": None}
-        assert added == {"id": added["id"], "orderIndex": 1, **nothing, **body}
+        nothing = dict.fromkeys(VALUES)
+        assert added == {"id": added["id"], "orderIndex": 1, **nothing, **NO_DETAILS, **body}
         row = await connection.fetchrow("SELECT * FROM training_session_sets")
         assert row is not None
         assert (row["mode"], row["weight"]) == (mode, Decimal("22.5"))
@@ -133,7 +134,7 @@ class TestAdd:
             ({"distanceKm": 10_000}, ["distanceKm"]),
             ({"orderIndex": 1}, ["orderIndex"]),
             ({"position": 0}, ["position"]),
-            ({"weight": -1, "repsCompleted": -1, "rpe": 8}, ["weight", "repsCompleted", "rpe"]),
+            ({"weight": -1, "repsCompleted": -1, "pace": 8}, ["weight", "repsCompleted", "pace"]),
             ({"repsCompleted": 1, "timeSeconds": 1, "distanceKm": 1}, ["timeSeconds", "distanceKm"]),
             ([{}, {"weight": -1}, {"timeSeconds": 0}], ["[1].weight", "[2].timeSeconds"]),
             ([{"repsCompleted": 5}, {"timeSeconds": 5}], ["[1].timeSeconds"]),

@@ -13,6 +13,9 @@ from tests.factories import unique
 
 SESSIONS = "/api/v1/training-sessions"
 
+NO_DETAILS = dict.fromkeys(["setType", "rpe", "restSeconds", "completedAt", "note"])
+"""What a set has that was sent with its results alone."""
+
 Connection: TypeAlias = "AsyncpgConnection[Record]"
 
 _CREATE_EXERCISE = """

@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.base import Base, RootMixin, UUIDKey, text_enum
+from app.db.changes import ChangesMixin, changes_index
 from app.db.constraints import line, long_text, named_check
 from app.domain.catalogue.names import FOLDED_NAME
 
@@ -151,7 +152,7 @@ _NAME_TAKEN = {"field": "name", "message": "There is an exercise of this name."}
 _SLUG_TAKEN = {"field": "name", "message": "There is an exercise with this slug."}
 
 
-class Exercise(RootMixin, Base):
+class Exercise(ChangesMixin, RootMixin, Base):
     """An exercise: of the system, or made by a user.
 
     Attributes:
@@ -191,7 +192,7 @@ class Exercise(RootMixin, Base):
             postgresql_with={"fastupdate": "off"},
             postgresql_where=text("is_system_default"),
         ),
-        Index("ix_exercises_created_by", "created_by", postgresql_where=text("created_by IS NOT NULL")),
+        changes_index("exercises", "created_by", condition="created_by IS NOT NULL"),
         named_check(
             "check_exercise_owner",
             "is_system_default = (created_by IS NULL)",

@@ -47,6 +47,7 @@ from app.errors import BrokenField, Conflict, Forbidden, Malformed, NotFound, Ru
 from app.security.principal import Principal
 
 __all__ = (
+    "EXERCISE_DOCUMENT",
     "ExerciseReader",
     "ExerciseService",
     "ReferenceReader",
@@ -200,7 +201,7 @@ json_build_object(
     'isActive', e.is_active, 'createdBy', e.created_by)::text
 """
 
-_DOCUMENT: Final = f"""
+EXERCISE_DOCUMENT: Final = f"""
 json_build_object(
     'id', e.id, 'name', e.name, 'slug', e.slug,
     'aliases', ARRAY(SELECT a.alias FROM exercise_aliases a WHERE a.exercise_id = e.id ORDER BY a.id),
@@ -211,7 +212,7 @@ json_build_object(
     'isActive', e.is_active, 'createdBy', e.created_by, 'createdAt', e.created_at, 'updatedAt', e.updated_at)::text
 """
 
-_READ: Final = f"SELECT e.version, {_DOCUMENT} AS document FROM exercises e WHERE "
+_READ: Final = f"SELECT e.version, {EXERCISE_DOCUMENT} AS document FROM exercises e WHERE "
 
 _READ_BY_ID: Final = _READ + "e.id = $1"
 
@@ -318,7 +319,7 @@ class ExerciseReader:
 
     async def browse_whole(self, filters: ExerciseFilters, page: PageRequest, principal: Principal) -> Page[Exercise]:
         """The same page, with everything that there is to say."""
-        total, items = await self._page(_DOCUMENT, filters, page, principal)
+        total, items = await self._page(EXERCISE_DOCUMENT, filters, page, principal)
         exercises = [self._shown(exercise) for exercise in _EXERCISES.decode(items)]
         return Page(exercises, total, page.page_size, page.offset)
 
@@ -349,7 +350,11 @@ class ExerciseReader:
             row = await connection.fetchrow(statement, *arguments)
         if row is None:
             return None
-        return _Stored(self._shown(_EXERCISE.decode(row["document"])), row["version"])
+        return _Stored(self.document_of(row["document"]), row["version"])
+
+    def document_of(self, text: str) -> Exercise:
+        """What EXERCISE_DOCUMENT has read, as it goes out."""
+        return self._shown(_EXERCISE.decode(text))
 
     def _shown(self, exercise: Exercise) -> Exercise:
         """A decoded document as it goes out: with the CDN's prefix, and in UTC whatever the session's time zone."""

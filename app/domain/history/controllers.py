@@ -12,12 +12,16 @@ from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.paging import CursorPage, Precondition
+from app.db.reader import Reader
 from app.domain.history.dto import (
     MAX_CHILDREN,
     NewSession,
     NewSessionExercise,
     NewSet,
+    NextDay,
     Order,
+    PlanProgress,
+    PreviousExercise,
     SessionChange,
     SessionEnd,
     SessionExercise,
@@ -26,8 +30,11 @@ from app.domain.history.dto import (
     SessionSet,
     SetChange,
     TrainingSession,
+    WholeSession,
 )
 from app.domain.history.models import SessionStatus
+from app.domain.history.progress import PlanProgressReader
+from app.domain.history.replacing import WholeSessionService
 from app.domain.history.services import (
     SessionExerciseService,
     SessionReader,
@@ -39,7 +46,13 @@ from app.http.dto import StrictDTO
 from app.http.problems import PROBLEM_TYPE, Problem
 from app.security.principal import Principal
 
-__all__ = ("HISTORY", "SessionController", "SessionExerciseController", "SessionSetController")
+__all__ = (
+    "HISTORY",
+    "PlanProgressController",
+    "SessionController",
+    "SessionExerciseController",
+    "SessionSetController",
+)
 
 ChildId = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
 Cursor = Annotated[
@@ -72,12 +85,25 @@ def provide_session_sets(db_session: NamedDependency[AsyncSession]) -> SessionSe
     return SessionSetService(db_session)
 
 
+def provide_whole_sessions(db_session: NamedDependency[AsyncSession]) -> WholeSessionService:
+    """The service of whole sessions, in this request's transaction."""
+    return WholeSessionService(db_session)
+
+
+def provide_plan_progress(reader: NamedDependency[Reader]) -> PlanProgressReader:
+    """The reader of the caller's progress in plans."""
+    return PlanProgressReader(reader)
+
+
 class SessionController(Controller):
     """Training sessions of the caller."""
 
     path = "/training-sessions"
     tags = ["Training sessions"]
-    dependencies = {"training_sessions": Provide(provide_sessions, sync_to_thread=False)}
+    dependencies = {
+        "training_sessions": Provide(provide_sessions, sync_to_thread=False),
+        "whole_sessions": Provide(provide_whole_sessions, sync_to_thread=False),
+    }
     dto = StrictDTO[Any]
     return_dto = StrictDTO[Any]
 
@@ -97,7 +123,9 @@ class SessionController(Controller):
         training_sessions: NamedDependency[SessionService],
         principal: NamedDependency[Principal],
     ) -> Answer[TrainingSession]:
-        """Starts a freestyle session. With an id that is there already: 200, and what is stored."""
+        """Starts a session: from a day of a plan, from a unit, or from nothing; the template's targets are copied. Of
+        several days with the unit it takes the first undone. With an id that is there already: 200, and what is stored.
+        """
         started = await training_sessions.start(data, principal)
         location = f"/api/v1/training-sessions/{started.session.document.id}"
         return created(started.session, location, 201 if started.is_new else 200)
@@ -129,6 +157,44 @@ class SessionController(Controller):
     ) -> Answer[TrainingSession]:
         """One of my sessions, in full."""
         return document(await session_reader.read(session_id, principal))
+
+    @get("/{session_id:uuid}/previous", operation_id="getPreviousSets", summary="What I did the last time")
+    async def previous(
+        self,
+        session_id: FromPath[UUID],
+        session_reader: NamedDependency[SessionReader],
+        principal: NamedDependency[Principal],
+    ) -> list[PreviousExercise]:
+        """For each exercise of a session, the sets of the last session before it in which I did any."""
+        return await session_reader.previous(session_id, principal)
+
+    @put(
+        "/{session_id:uuid}",
+        operation_id="putTrainingSession",
+        summary="Make or replace a whole session",
+        responses={
+            201: ResponseSpec(TrainingSession, generate_examples=False, description="This id was new."),
+            410: ResponseSpec(
+                Problem, generate_examples=False, description="This id was deleted.", media_type=PROBLEM_TYPE
+            ),
+        },
+    )
+    async def replace(
+        self,
+        session_id: FromPath[UUID],
+        data: JSONBody[WholeSession],
+        whole_sessions: NamedDependency[WholeSessionService],
+        principal: NamedDependency[Principal],
+        precondition: NamedDependency[Precondition],
+    ) -> Answer[TrainingSession]:
+        """Stores a session as the client has it; sent again, it changes nothing more. Exercises and sets are matched by
+        id, else by their place; the others are added or deleted. A lower clientRevision than the stored one changes
+        nothing, and the answer is what is stored.
+        """
+        kept = await whole_sessions.put(session_id, data, principal, precondition)
+        if not kept.is_new:
+            return document(kept.session)
+        return created(kept.session, f"/api/v1/training-sessions/{session_id}")
 
     @patch("/{session_id:uuid}", operation_id="changeTrainingSession", summary="Correct a session")
     async def change(
@@ -307,5 +373,34 @@ class SessionSetController(Controller):
         await session_sets.remove(session_id, child_id, set_id, principal, precondition)
 
 
-HISTORY = [SessionController, SessionExerciseController, SessionSetController]
+class PlanProgressController(Controller):
+    """How far the caller has come in a plan, by their own sessions."""
+
+    path = "/training-plans/{plan_id:uuid}"
+    tags = ["Training plans"]
+    dependencies = {"plan_progress": Provide(provide_plan_progress, sync_to_thread=False)}
+    return_dto = StrictDTO[Any]
+
+    @get("/next", operation_id="getNextPlanDay", summary="Which day of a plan comes next for me")
+    async def next_day(
+        self,
+        plan_id: FromPath[UUID],
+        plan_progress: NamedDependency[PlanProgressReader],
+        principal: NamedDependency[Principal],
+    ) -> NextDay:
+        """The first day that I have not completed in this round; a round ends when every day was done once more."""
+        return await plan_progress.next_day(plan_id, principal)
+
+    @get("/progress", operation_id="getPlanProgress", summary="Which days of a plan I have done, and when")
+    async def progress(
+        self,
+        plan_id: FromPath[UUID],
+        plan_progress: NamedDependency[PlanProgressReader],
+        principal: NamedDependency[Principal],
+    ) -> PlanProgress:
+        """All days of a plan, how often I have completed each, and the last time."""
+        return await plan_progress.progress(plan_id, principal)
+
+
+HISTORY = [SessionController, SessionExerciseController, SessionSetController, PlanProgressController]
 """The routes of this domain."""

@@ -2,21 +2,27 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from litestar.openapi.spec import OpenAPIType, Schema
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from app.domain.history.models import ExerciseMode, SessionStatus
+from app.domain.history.models import ExerciseMode, SessionStatus, SetType
+from app.domain.training.models import MAX_DAYS
 from app.errors import RuleBroken
 from app.http.dto import Input
 from app.http.fields import (
     BigRowId,
     Count,
+    FieldError,
     Instant,
     Kilograms,
     Kilometres,
+    Line,
     LongText,
+    Measure,
     Name,
     Number,
     RowId,
@@ -26,11 +32,18 @@ from app.http.fields import (
 
 __all__ = (
     "MAX_CHILDREN",
+    "DoneDay",
+    "DoneSet",
     "NewSession",
     "NewSessionExercise",
     "NewSet",
+    "NextDay",
     "Order",
+    "PlanDay",
+    "PlanProgress",
     "PlannedTargets",
+    "PreviousExercise",
+    "PreviousSets",
     "SessionChange",
     "SessionEnd",
     "SessionExercise",
@@ -39,12 +52,45 @@ __all__ = (
     "SessionSet",
     "SetChange",
     "TrainingSession",
+    "WholeExercise",
+    "WholeSession",
+    "WholeSet",
+    "WholeTargets",
 )
 
 MAX_CHILDREN = 100
 """Exercises in a session, and sets in each of them."""
 
 Position = Annotated[int, Meta(ge=1, le=MAX_CHILDREN)]
+SupersetGroup = Annotated[int, Meta(ge=1, le=MAX_CHILDREN)]
+
+
+class Effort(Measure):
+    """How hard it felt, 1 to 10."""
+
+    step, least, most = Decimal("0.1"), Decimal(1), Decimal(10)
+    schema = Schema(type=OpenAPIType.NUMBER, minimum=1, maximum=10)
+
+
+class Exertion(Effort):
+    """The exertion of a set, 1 to 10 in halves."""
+
+    schema = Schema(type=OpenAPIType.NUMBER, minimum=1, maximum=10, multiple_of=0.5)
+
+    @classmethod
+    def from_wire(cls, value: object) -> Self:
+        """Round, then check bounds and halves."""
+        number = super().from_wire(value)
+        if number * 2 % 1:
+            raise FieldError("range", "Expected 1 to 10 in halves.")
+        return number
+
+
+class Source(Line):
+    """Where something comes from, 1 to 50 characters."""
+
+    longest = 50
+    schema = Schema(type=OpenAPIType.STRING, min_length=1, max_length=50)
 
 
 class PlannedTargets(Struct, rename="camel"):
@@ -65,6 +111,9 @@ class SessionSet(Struct, rename="camel"):
 
     Attributes:
         weight: kilograms.
+        set_type: statistics leave warm-ups out.
+        rpe: rating of perceived exertion, 1 to 10 in halves.
+        rest_seconds: the rest after it.
     """
 
     id: int
@@ -73,6 +122,11 @@ class SessionSet(Struct, rename="camel"):
     reps_completed: int | None
     time_seconds: int | None
     distance_km: Number | None
+    set_type: str | None
+    rpe: Number | None
+    rest_seconds: int | None
+    completed_at: datetime | None
+    note: str | None
 
 
 class SessionExercise(Struct, rename="camel"):
@@ -81,6 +135,7 @@ class SessionExercise(Struct, rename="camel"):
     Attributes:
         exercise_id: null for a name alone, and after the exercise was deleted.
         exercise_name: as it was when the exercise was added.
+        superset_group: exercises of the same number are done in turns.
     """
 
     id: int
@@ -89,6 +144,7 @@ class SessionExercise(Struct, rename="camel"):
     planned_unit_exercise_id: int | None
     mode: str
     order_index: int
+    superset_group: int | None
     planned: PlannedTargets
     sets: list[SessionSet]
 
@@ -97,6 +153,8 @@ class TrainingSession(Struct, rename="camel", kw_only=True):
     """A training session: what was done, whatever becomes of the templates and exercises later.
 
     Attributes:
+        perceived_effort: of the whole session, 1 to 10.
+        source: where an imported session comes from; with external_id, its id there.
         local_date: the day of the start in the session's time zone.
         duration_seconds: real time from start to end, of a completed session.
     """
@@ -115,10 +173,89 @@ class TrainingSession(Struct, rename="camel", kw_only=True):
     local_date: date
     duration_seconds: int | None
     notes: str | None
+    perceived_effort: Number | None
+    source: str | None
+    external_id: str | None
     client_revision: int | None
     exercises: list[SessionExercise]
     created_at: datetime
     updated_at: datetime
+
+
+class PreviousSets(Struct, rename="camel"):
+    """The sets of an exercise in the last session before another one."""
+
+    session_id: UUID
+    start_time: datetime
+    local_date: date
+    sets: list[SessionSet]
+
+
+class PreviousExercise(Struct, rename="camel"):
+    """An exercise of a session, and what was done of it the last time.
+
+    Attributes:
+        id: of the exercise in the session.
+        previous: null when it was never done before.
+    """
+
+    id: int
+    exercise_id: UUID | None
+    exercise_name: str
+    previous: PreviousSets | None
+
+
+class DoneDay(Struct, rename="camel"):
+    """The session that was the last to do a day of a plan."""
+
+    session_id: UUID
+    local_date: date
+
+
+class PlanDay(Struct, rename="camel"):
+    """A unit on a day of a plan, and how often the caller has completed it.
+
+    Attributes:
+        plan_unit_id: what a session is started from.
+    """
+
+    plan_unit_id: int
+    training_unit_id: UUID
+    unit_name: str
+    day_number: int
+    order_index: int
+    times_done: int
+    last_done: DoneDay | None
+
+
+class PlanProgress(Struct, rename="camel"):
+    """How far the caller has come in a plan.
+
+    Attributes:
+        round: from 1; a round ends when every day was done once more.
+        total: units on days of the plan.
+        done: those of them that are done in this round.
+    """
+
+    training_plan_id: UUID
+    plan_name: str
+    round: int
+    total: int
+    done: int
+    days: list[PlanDay]
+
+
+class NextDay(Struct, rename="camel"):
+    """The day of a plan that comes next for the caller: the first that is not done in this round.
+
+    Attributes:
+        next: null for a plan without days.
+    """
+
+    training_plan_id: UUID
+    plan_name: str
+    round: int
+    next: PlanDay | None
 
 
 class NewSession(Input):
@@ -137,6 +274,9 @@ class NewSession(Input):
     user_timezone: Name | None = None
     start_time: Instant | None = None
     notes: LongText | None = None
+    perceived_effort: Effort | None = None
+    source: Source | None = None
+    external_id: Line | None = None
 
     def __post_init__(self) -> None:
         if self.training_plan_id and not (self.training_unit_id or self.plan_unit_id):
@@ -172,6 +312,9 @@ class SessionChange(Input):
     end_time: Instant | UnsetType | None = UNSET
     user_timezone: Name | UnsetType = UNSET
     notes: LongText | UnsetType | None = UNSET
+    perceived_effort: Effort | UnsetType | None = UNSET
+    source: Source | UnsetType | None = UNSET
+    external_id: Line | UnsetType | None = UNSET
     exercises: list[SessionExercise] | UnsetType = UNSET
 
 
@@ -193,6 +336,7 @@ class NewSessionExercise(Input):
     exercise_id: UUID | None = None
     exercise_name: Name | None = None
     mode: ExerciseMode | None = None
+    superset_group: SupersetGroup | None = None
     position: Position | None = None
 
     def __post_init__(self) -> None:
@@ -214,20 +358,31 @@ class SessionExerciseChange(Input):
     exercise_id: UUID | UnsetType | None = UNSET
     exercise_name: Name | UnsetType = UNSET
     mode: ExerciseMode | UnsetType = UNSET
+    superset_group: SupersetGroup | UnsetType | None = UNSET
     sets: list[SessionSet] | UnsetType = UNSET
 
 
-class NewSet(Input):
-    """A set to add. Only the metric of the exercise's mode is allowed; a weight is allowed in every mode.
-
-    Attributes:
-        position: from 1; at the end when absent or beyond it.
-    """
+class DoneSet(Input):
+    """A set as it was done. Only the metric of the exercise's mode is allowed; a weight is allowed in every mode."""
 
     weight: Kilograms | None = None
     reps_completed: Count | None = None
     time_seconds: Seconds | None = None
     distance_km: Kilometres | None = None
+    set_type: SetType | None = None
+    rpe: Exertion | None = None
+    rest_seconds: Count | None = None
+    completed_at: Instant | None = None
+    note: LongText | None = None
+
+
+class NewSet(DoneSet):
+    """A set to add.
+
+    Attributes:
+        position: from 1; at the end when absent or beyond it.
+    """
+
     position: Position | None = None
 
 
@@ -240,6 +395,96 @@ class SetChange(Input):
     reps_completed: Count | UnsetType | None = UNSET
     time_seconds: Seconds | UnsetType | None = UNSET
     distance_km: Kilometres | UnsetType | None = UNSET
+    set_type: SetType | UnsetType | None = UNSET
+    rpe: Exertion | UnsetType | None = UNSET
+    rest_seconds: Count | UnsetType | None = UNSET
+    completed_at: Instant | UnsetType | None = UNSET
+    note: LongText | UnsetType | None = UNSET
+
+
+class WholeSet(DoneSet):
+    """A set of a whole session.
+
+    Attributes:
+        id: of the set that this is; without it, the one in the same place.
+    """
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"orderIndex"})
+
+    id: BigRowId | None = None
+
+
+class WholeTargets(Input):
+    """What a template asked for, as a client copied it."""
+
+    order_index: Position | None = None
+    target_weight: Kilograms | None = None
+    sets: Annotated[int, Meta(ge=1, le=MAX_CHILDREN)] | None = None
+    reps_min: Count | None = None
+    reps_max: Count | None = None
+    target_time_seconds: Seconds | None = None
+    target_distance_km: Kilometres | None = None
+    rest_seconds: Count | None = None
+
+
+class WholeExercise(Input):
+    """An exercise of a whole session.
+
+    Attributes:
+        id: of the exercise that this is; without it, the one in the same place.
+        exercise_name: absent: as it is, or the exercise's own.
+        mode: absent: as it is, or the exercise's default mode; reps for a name alone.
+        planned_unit_exercise_id: absent: as it is; null cuts the link. One that the session's unit does not have is
+            left out.
+        planned: absent: as it is.
+    """
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"orderIndex"})
+
+    id: BigRowId | None = None
+    exercise_id: UUID | None = None
+    exercise_name: Name | None = None
+    planned_unit_exercise_id: RowId | UnsetType | None = UNSET
+    mode: ExerciseMode | None = None
+    superset_group: SupersetGroup | None = None
+    planned: WholeTargets | UnsetType = UNSET
+    sets: Annotated[list[WholeSet], Meta(max_length=MAX_CHILDREN)] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.exercise_id is None and self.exercise_name is None:
+            raise RuleBroken.of("body", "An exerciseId or an exerciseName is required.", "missing")
+
+
+class WholeSession(Input):
+    """A session as a client has it, with all its exercises and sets.
+
+    Attributes:
+        training_plan_id: with training_unit_id, plan_unit_id and their names, what the session was started from.
+            Absent: as it is; null cuts the link. A link that is new, and that the caller can't read (any more), is
+            left out, and the names stay: what was trained offline is never lost over what became of its template.
+        start_time: absent: as it is; now for a new session.
+        user_timezone: absent: as it is; the user's own for a new session.
+        client_revision: counted up by the client with each change. A lower one than the stored changes nothing.
+    """
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"id", "localDate", "durationSeconds", "createdAt", "updatedAt"})
+
+    status: SessionStatus = SessionStatus.IN_PROGRESS
+    training_plan_id: UUID | UnsetType | None = UNSET
+    training_unit_id: UUID | UnsetType | None = UNSET
+    plan_unit_id: RowId | UnsetType | None = UNSET
+    plan_name: Name | UnsetType | None = UNSET
+    unit_name: Name | UnsetType | None = UNSET
+    day_number: Annotated[int, Meta(ge=1, le=MAX_DAYS)] | UnsetType | None = UNSET
+    start_time: Instant | None = None
+    end_time: Instant | None = None
+    user_timezone: Name | None = None
+    notes: LongText | None = None
+    perceived_effort: Effort | None = None
+    source: Source | None = None
+    external_id: Line | None = None
+    client_revision: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    exercises: Annotated[list[WholeExercise], Meta(max_length=MAX_CHILDREN)] = field(default_factory=list)
 
 
 class Order(Input):

@@ -23,11 +23,19 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.base import Base, RootMixin, UUIDKey, text_enum
+from app.db.changes import ChangesMixin, changes_index
 from app.db.constraints import amount, amounts, instants, line, long_text, named_check, order_in_parent, time_zone
 from app.domain.catalogue.models import ExerciseMode
 from app.domain.training.models import MAX_DAYS
 
-__all__ = ("ExerciseMode", "SessionStatus", "TrainingSession", "TrainingSessionExercise", "TrainingSessionSet")
+__all__ = (
+    "ExerciseMode",
+    "SessionStatus",
+    "SetType",
+    "TrainingSession",
+    "TrainingSessionExercise",
+    "TrainingSessionSet",
+)
 
 
 class SessionStatus(StrEnum):
@@ -38,10 +46,22 @@ class SessionStatus(StrEnum):
     ABORTED = "aborted"
 
 
-class TrainingSession(RootMixin, Base):
+class SetType(StrEnum):
+    """What a set was for. Statistics count every set but warm-ups, those without a type included."""
+
+    WARM_UP = "warm_up"
+    WORKING = "working"
+    DROP = "drop"
+    FAILURE = "failure"
+
+
+class TrainingSession(ChangesMixin, RootMixin, Base):
     """A workout that somebody does or did.
 
     Attributes:
+        perceived_effort: of the whole session, 1 to 10 (session RPE on Borg's CR-10 scale).
+        source: where an imported session comes from.
+        external_id: its id there; nobody has the same one twice.
         training_plan_id: with training_unit_id None for a freestyle session, and after the template was deleted.
         local_date: the day of the start in the session's own time zone.
         duration_seconds: whole seconds from start to end, of a completed session.
@@ -51,9 +71,22 @@ class TrainingSession(RootMixin, Base):
     __tablename__ = "training_sessions"
     __table_args__ = (
         Index("idx_ts_user_start", "user_id", "start_time", "id"),
+        changes_index("training_sessions", "user_id"),
+        UniqueConstraint(
+            "user_id",
+            "source",
+            "external_id",
+            info={"field": "externalId", "message": "You have the session of this source and externalId already."},
+        ),
+        named_check(
+            "check_session_source",
+            "external_id IS NULL OR source IS NOT NULL",
+            "source",
+            "An externalId needs a source.",
+        ),
         *(
-            Index(f"ix_training_sessions_{column}", column, postgresql_where=text(f"{column} IS NOT NULL"))
-            for column in ("training_plan_id", "training_unit_id", "plan_unit_id")
+            Index(f"ix_training_sessions_{columns[0]}", *columns, postgresql_where=text(f"{columns[0]} IS NOT NULL"))
+            for columns in (["training_plan_id"], ["training_unit_id"], ["plan_unit_id", "user_id"])
         ),
         named_check("check_session_times", "end_time >= start_time", "endTime", "Expected a time after startTime."),
         named_check(
@@ -71,6 +104,9 @@ class TrainingSession(RootMixin, Base):
         line("unit_name_snapshot", "unitName"),
         amount("day_number_snapshot", 1, MAX_DAYS, "dayNumber"),
         amount("client_revision", 0, 2**63 - 1),
+        amount("perceived_effort", 1, 10),
+        line("source"),
+        line("external_id"),
         time_zone("user_timezone"),
         long_text("notes"),
         *instants("start_time", "end_time"),
@@ -92,6 +128,9 @@ class TrainingSession(RootMixin, Base):
     duration_seconds: Mapped[int | None]
     notes: Mapped[str | None] = mapped_column(Text)
     client_revision: Mapped[int | None] = mapped_column(BigInteger)
+    perceived_effort: Mapped[Decimal | None] = mapped_column(Numeric(3, 1))
+    source: Mapped[str | None] = mapped_column(String(50))
+    external_id: Mapped[str | None] = mapped_column(String(255))
 
     exercises: Mapped[list["TrainingSessionExercise"]] = relationship(
         lazy="raise", cascade="all, delete-orphan", passive_deletes=True, order_by="TrainingSessionExercise.order_index"
@@ -103,6 +142,7 @@ class TrainingSessionExercise(Base):
 
     Attributes:
         exercise_id: None for a name alone, and after the exercise was deleted.
+        superset_group: exercises of the same number are done in turns.
     """
 
     __tablename__ = "training_session_exercises"
@@ -127,6 +167,7 @@ class TrainingSessionExercise(Base):
                 "target_time_seconds_snapshot": (1, 32767),
                 "target_distance_km_snapshot": ("0.001", "9999.999"),
                 "rest_seconds_snapshot": (0, 32767),
+                "superset_group": (1, 100),
             }
         ),
     )
@@ -148,6 +189,7 @@ class TrainingSessionExercise(Base):
     target_time_seconds_snapshot: Mapped[int | None] = mapped_column(SmallInteger)
     target_distance_km_snapshot: Mapped[Decimal | None] = mapped_column(Numeric(7, 3))
     rest_seconds_snapshot: Mapped[int | None] = mapped_column(SmallInteger)
+    superset_group: Mapped[int | None] = mapped_column(SmallInteger)
 
     sets: Mapped[list["TrainingSessionSet"]] = relationship(
         lazy="raise", cascade="all, delete-orphan", passive_deletes=True, order_by="TrainingSessionSet.order_index"
@@ -159,6 +201,8 @@ class TrainingSessionSet(Base):
 
     Attributes:
         weight: kilograms.
+        rpe: rating of perceived exertion, 1 to 10 in halves; 10 less the repetitions that were left in reserve.
+        rest_seconds: the rest after the set.
     """
 
     __tablename__ = "training_session_sets"
@@ -194,6 +238,12 @@ class TrainingSessionSet(Base):
         order_in_parent(100, "sets in an exercise"),
         amount("weight", 0, "99999.99"),
         amount("distance_km", "0.001", "9999.999"),
+        named_check(
+            "check_set_rpe", "rpe BETWEEN 1 AND 10 AND rpe * 2 = trunc(rpe * 2)", "rpe", "Expected 1 to 10 in halves."
+        ),
+        amount("rest_seconds", 0),
+        long_text("note"),
+        *instants("completed_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)
@@ -204,3 +254,8 @@ class TrainingSessionSet(Base):
     reps_completed: Mapped[int | None] = mapped_column(SmallInteger)
     time_seconds: Mapped[int | None] = mapped_column(SmallInteger)
     distance_km: Mapped[Decimal | None] = mapped_column(Numeric(7, 3))
+    set_type: Mapped[SetType | None] = mapped_column(text_enum(SetType, "set_type"))
+    rpe: Mapped[Decimal | None] = mapped_column(Numeric(3, 1))
+    rest_seconds: Mapped[int | None] = mapped_column(SmallInteger)
+    completed_at: Mapped[datetime | None]
+    note: Mapped[str | None] = mapped_column(Text)

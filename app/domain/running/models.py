@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db.base import Base, RootMixin, UUIDKey, text_enum
+from app.db.changes import ChangesMixin, changes_index
 from app.db.constraints import amount, calendar_dates, instants, line, long_text, named_check, time_zone
 
 __all__ = ("Run", "RunSource", "RunningPlan", "RunningPlanStatus", "RunningWorkout", "WorkoutType")
@@ -131,7 +132,7 @@ class RunningWorkout(RootMixin, Base):
     notes: Mapped[str | None] = mapped_column(Text)
 
 
-class Run(RootMixin, Base):
+class Run(ChangesMixin, RootMixin, Base):
     """A run. Its pace is derived, never stored.
 
     Attributes:
@@ -155,6 +156,7 @@ class Run(RootMixin, Base):
             info={"field": "workoutId", "message": "There is no such workout in this plan."},
         ),
         Index("idx_runs_user_date", "user_id", "local_date", "id"),
+        changes_index("runs", "user_id"),
         *(
             Index(f"ix_runs_{column}", column, postgresql_where=text(f"{column} IS NOT NULL"))
             for column in ("plan_id", "workout_id")

@@ -4,11 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, func
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, SmallInteger, String, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, text_enum
+from app.db.changes import changes_index, writing_transaction
 from app.db.constraints import amount, named_check
 
 __all__ = ("IdempotencyKey", "Tombstone", "TombstoneKind")
@@ -55,12 +56,16 @@ class IdempotencyKey(Base):
 
 
 class Tombstone(Base):
-    """Something that a user deleted less than a year ago: 410 instead of 404, and news for clients that synchronise."""
+    """Something that a user deleted less than a year ago: 410 instead of 404, and news for clients that synchronise.
+
+    Triggers leave it, whoever deletes.
+    """
 
     __tablename__ = "tombstone"
-    __table_args__ = (Index("ix_tombstone_user_id_deleted_at", "user_id", "deleted_at"),)
+    __table_args__ = (changes_index("tombstone", "user_id"),)
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[TombstoneKind] = mapped_column(text_enum(TombstoneKind, "kind"), primary_key=True)
     id: Mapped[UUID] = mapped_column(primary_key=True)
     deleted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    changed_xid: Mapped[int] = mapped_column(BigInteger, writing_transaction("deleted_at"))

@@ -1,0 +1,1 @@
+"""What has changed, for clients that keep a copy."""

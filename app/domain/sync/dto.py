@@ -1,0 +1,84 @@
+"""What has changed, on the wire."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.domain.catalogue.dto import Exercise
+from app.domain.history.dto import TrainingSession
+from app.domain.running.models import RunSource
+from app.domain.training.dto import TrainingPlan, TrainingUnit
+from app.http.fields import Number
+
+__all__ = ("Change", "ChangeKind", "Changes", "Document", "Run")
+
+
+class ChangeKind(StrEnum):
+    """What has changed."""
+
+    EXERCISE = "exercise"
+    TRAINING_UNIT = "training_unit"
+    TRAINING_PLAN = "training_plan"
+    TRAINING_SESSION = "training_session"
+    RUN = "run"
+
+
+class Run(Struct, rename="camel", kw_only=True):
+    """A run as it was recorded.
+
+    Attributes:
+        local_date: the day of the start in the run's time zone.
+    """
+
+    id: UUID
+    plan_id: UUID | None
+    workout_id: UUID | None
+    started_at: datetime
+    user_timezone: str
+    local_date: date
+    distance_km: Number
+    duration_seconds: int
+    avg_heart_rate: int | None
+    elevation_gain_m: Number | None
+    perceived_effort: Number | None
+    source: RunSource
+    external_id: str | None
+    notes: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+Document = Exercise | TrainingUnit | TrainingPlan | TrainingSession | Run
+
+
+class Change(Struct, rename="camel", kw_only=True):
+    """Something of mine that was made, changed or deleted.
+
+    Attributes:
+        etag: its state, as If-Match takes it; null when it was deleted.
+        deleted_at: when it was deleted, or given to everybody; null while it is mine.
+        document: as its own route shows it; null when it was deleted.
+    """
+
+    kind: ChangeKind
+    id: UUID
+    etag: str | None
+    deleted_at: datetime | None
+    document: Document | None
+
+
+class Changes(Struct, rename="camel", kw_only=True):
+    """A part of what has changed, oldest change first.
+
+    Attributes:
+        next_cursor: what to send as `since` the next time, at the end too.
+        has_more: whether there is more to be had at once.
+        limit: changes asked for.
+    """
+
+    items: list[Change]
+    next_cursor: str
+    has_more: bool
+    limit: int
