@@ -142,7 +142,8 @@ class Maker:
             start = EPOCH + YEARS * number / town.sessions
             session = self.key(start)
             end = start + timedelta(seconds=3600)
-            exercises, sets = [], []
+            exercises: Rows = []
+            sets: Rows = []
             for place, exercise in enumerate(self._random.sample(self._exercises[:ROUTINE], EXERCISES), 1):
                 key = next(exercise_ids)
                 exercises.append((key, session, exercise.id, exercise.name, "reps", place))

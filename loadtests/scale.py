@@ -261,10 +261,11 @@ async def build(server: TestPostgres, town: Town) -> UUID:
             await owner.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER irontrack")
             connections.append(await asyncpg.connect(driver_url(database_url(server.superuser_url, name))))
             stack.push_async_callback(connections[-1].close)
+        everybody, alone = connections
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         with Progress(*columns, console=console) as progress:
             task = progress.add_task("sets", total=town.sets)
-            return await fill(*connections, town, lambda sets: progress.advance(task, sets))
+            return await fill(everybody, alone, town, lambda sets: progress.advance(task, sets))
 
 
 async def measure(server: TestPostgres, town: Town) -> list[Comparison]:

@@ -441,10 +441,11 @@ async def test_templates_without_an_owner_may_share_a_name(rows: Rows) -> None:
 
 @pytest.mark.parametrize(("table", "constraint", "column", "kind"), list(_foreign_keys()))
 async def test_foreign_keys(rows: Rows, table: str, constraint: str, column: str, kind: type) -> None:
-    values: dict[str, Any] = {
+    needed: dict[str, dict[str, Any]] = {
         "fk_exercises_created_by": {"is_system_default": False},
         "fk_share_link_training_plan_id": {"training_unit_id": None},
-    }.get(constraint, {})
+    }
+    values = needed.get(constraint, {})
     unknown = await rows.complete(table, {**values, column: 32_000 if kind is int else uuid4()})
     with pytest.raises(ForeignKeyViolationError) as broken:
         await rows.insert(table, unknown)

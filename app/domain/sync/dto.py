@@ -12,7 +12,17 @@ from app.domain.running.models import RunSource
 from app.domain.training.dto import TrainingPlan, TrainingUnit
 from app.http.fields import Number
 
-__all__ = ("Change", "ChangeKind", "Changes", "Document", "Run")
+__all__ = (
+    "Change",
+    "ChangeKind",
+    "ChangedExercise",
+    "ChangedPlan",
+    "ChangedRun",
+    "ChangedSession",
+    "ChangedUnit",
+    "Changes",
+    "Run",
+)
 
 
 class ChangeKind(StrEnum):
@@ -50,23 +60,70 @@ class Run(Struct, rename="camel", kw_only=True):
     updated_at: datetime
 
 
-Document = Exercise | TrainingUnit | TrainingPlan | TrainingSession | Run
-
-
-class Change(Struct, rename="camel", kw_only=True):
+class _Change(Struct, rename="camel", kw_only=True, tag_field="kind"):
     """Something of mine that was made, changed or deleted.
 
     Attributes:
         etag: its state, as If-Match takes it; null when it was deleted.
         deleted_at: when it was deleted, or given to everybody; null while it is mine.
-        document: as its own route shows it; null when it was deleted.
     """
 
-    kind: ChangeKind
     id: UUID
     etag: str | None
     deleted_at: datetime | None
-    document: Document | None
+
+
+class ChangedExercise(_Change, tag=ChangeKind.EXERCISE.value):
+    """A custom exercise.
+
+    Attributes:
+        document: as its own route shows it; null when it was deleted.
+    """
+
+    document: Exercise | None
+
+
+class ChangedUnit(_Change, tag=ChangeKind.TRAINING_UNIT.value):
+    """A training unit.
+
+    Attributes:
+        document: as its own route shows it; null when it was deleted.
+    """
+
+    document: TrainingUnit | None
+
+
+class ChangedPlan(_Change, tag=ChangeKind.TRAINING_PLAN.value):
+    """A training plan.
+
+    Attributes:
+        document: as its own route shows it; null when it was deleted.
+    """
+
+    document: TrainingPlan | None
+
+
+class ChangedSession(_Change, tag=ChangeKind.TRAINING_SESSION.value):
+    """A training session.
+
+    Attributes:
+        document: as its own route shows it; null when it was deleted.
+    """
+
+    document: TrainingSession | None
+
+
+class ChangedRun(_Change, tag=ChangeKind.RUN.value):
+    """A run.
+
+    Attributes:
+        document: as its own route shows it; null when it was deleted.
+    """
+
+    document: Run | None
+
+
+Change = ChangedExercise | ChangedUnit | ChangedPlan | ChangedSession | ChangedRun
 
 
 class Changes(Struct, rename="camel", kw_only=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, timedelta
-from typing import Annotated, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,17 @@ from app.db.paging import decode_cursor, encode_cursor, version_tag
 from app.db.reader import Reader
 from app.domain.catalogue.services import EXERCISE_DOCUMENT, ExerciseReader
 from app.domain.history.documents import SESSION_COLUMNS, session_of
-from app.domain.sync.dto import Change, ChangeKind, Changes, Document, Run
+from app.domain.sync.dto import (
+    Change,
+    ChangedExercise,
+    ChangedPlan,
+    ChangedRun,
+    ChangedSession,
+    ChangedUnit,
+    ChangeKind,
+    Changes,
+    Run,
+)
 from app.domain.training.documents import PLAN_DOCUMENTS, UNIT_DOCUMENTS
 from app.domain.training.dto import TrainingPlan, TrainingUnit
 from app.errors import Gone, RuleBroken
@@ -31,6 +41,14 @@ _KNOWS_DELETIONS_FOR: Final = timedelta(days=364)
 """How old a cursor may be: traces of what was deleted are kept for a year."""
 
 _USELESS: Final = "This cursor is of no use any more; begin again without one, and drop what does not come again."
+
+_CHANGES: Final[Mapping[ChangeKind, type[Change]]] = {
+    ChangeKind.EXERCISE: ChangedExercise,
+    ChangeKind.TRAINING_UNIT: ChangedUnit,
+    ChangeKind.TRAINING_PLAN: ChangedPlan,
+    ChangeKind.TRAINING_SESSION: ChangedSession,
+    ChangeKind.RUN: ChangedRun,
+}
 
 _OWNERS: Final[Mapping[ChangeKind, tuple[str, str]]] = {
     ChangeKind.EXERCISE: ("exercises", "created_by"),
@@ -152,7 +170,7 @@ class ChangeReader:
 
     def __init__(self, reader: Reader, exercises: ExerciseReader) -> None:
         self._reader = reader
-        self._decoders: Mapping[ChangeKind, Callable[[str], Document]] = {
+        self._decoders: Mapping[ChangeKind, Callable[[str], Any]] = {
             ChangeKind.EXERCISE: exercises.document_of,
             ChangeKind.TRAINING_UNIT: lambda text: _in_utc(UNIT_DOCUMENTS.one.decode(text)),
             ChangeKind.TRAINING_PLAN: lambda text: _in_utc(PLAN_DOCUMENTS.one.decode(text)),
@@ -187,13 +205,13 @@ class ChangeReader:
         )
 
     def _change(self, row: Record) -> Change:
-        kind, deleted_at = ChangeKind(row["change_kind"]), row["deleted_at"]
-        if deleted_at is not None:
-            return Change(kind=kind, id=row["change_id"], etag=None, deleted_at=deleted_at, document=None)
+        kind = ChangeKind(row["change_kind"])
+        if row["deleted_at"] is not None:
+            return _CHANGES[kind](id=row["change_id"], etag=None, deleted_at=row["deleted_at"], document=None)
         state = etag(version_tag(row["change_version"]))
-        return Change(kind=kind, id=row["change_id"], etag=state, deleted_at=None, document=self._document(kind, row))
+        return _CHANGES[kind](id=row["change_id"], etag=state, deleted_at=None, document=self._document(kind, row))
 
-    def _document(self, kind: ChangeKind, row: Record) -> Document:
+    def _document(self, kind: ChangeKind, row: Record) -> Any:
         if kind is ChangeKind.TRAINING_SESSION:
             return session_of(dict(list(row.items())[_COLUMNS_OF_CHANGES:])).document
         return self._decoders[kind](row["document"])

@@ -12,8 +12,8 @@ from msgspec import Struct
 from app.db.paging import Page, PageRequest, Versioned
 from app.db.reader import Reader
 from app.domain.catalogue.links import joined
-from app.domain.catalogue.names import fold
-from app.domain.catalogue.search import FOLDED, Parameters
+from app.domain.catalogue.names import FOLDED_NAME, fold
+from app.domain.catalogue.search import Parameters
 from app.domain.training.access import PLANS, UNITS, Access, Scope, Template, access_of, rows_in_scope
 from app.domain.training.dto import PlanUnit, TemplateFilters, TemplateSort, TrainingPlan, TrainingUnit, UnitExercise
 from app.errors import Forbidden, NotFound
@@ -96,7 +96,7 @@ FROM page JOIN {table} t ON t.id = page.id CROSS JOIN LATERAL (SELECT {access} A
 """
 
 _SORT_KEYS: Final[Mapping[TemplateSort, str]] = {
-    TemplateSort.NAME: FOLDED.format("t.name"),
+    TemplateSort.NAME: FOLDED_NAME,
     TemplateSort.CREATED_AT: "t.created_at",
     TemplateSort.UPDATED_AT: "t.updated_at",
 }
@@ -247,7 +247,7 @@ def _conditions(template: Template, filters: TemplateFilters, caller: str, param
         if (values := getattr(filters, column))
     ]
     if wanted := fold(filters.search) or filters.search.strip():
-        conditions.append(f"strpos({FOLDED.format('t.name')}, {parameters.add(wanted)}) > 0")
+        conditions.append(f"strpos({FOLDED_NAME}, {parameters.add(wanted)}) > 0")
     return conditions
 
 
