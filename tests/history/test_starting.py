@@ -262,8 +262,21 @@ class TestNext:
                 "orderIndex": 1,
                 "timesDone": 0,
                 "lastDone": None,
+                "isDone": False,
             },
         }
+
+    async def test_a_day_that_is_added_late_is_next_once(self, athlete: Actor) -> None:
+        unit = await make_unit(athlete)
+        plan = await make_plan(athlete, [(unit, 1), (unit, 2)])
+        for place in (0, 1, 0, 1, 0):
+            await do_day(athlete, plan, place)
+        new = {"trainingUnitId": unit["id"], "dayNumber": 3}
+        await athlete.client.post(f"{PLANS}/{plan['id']}/units", json=new)
+        plan = await get(athlete, f"{PLANS}/{plan['id']}")
+        assert await next_place(athlete, plan) == (1, 2)
+        await do_day(athlete, plan, 2)
+        assert await next_place(athlete, plan) == (2, 0)
 
     async def test_an_empty_plan_has_none(self, athlete: Actor) -> None:
         plan = await make_plan(athlete)
@@ -297,7 +310,7 @@ class TestProgress:
         await start(athlete, planUnitId=plan["units"][1]["id"])
         progress = await get(athlete, f"{PLANS}/{plan['id']}/progress")
         assert (progress["round"], progress["total"], progress["done"]) == (1, 3, 1)
-        assert [day["timesDone"] for day in progress["days"]] == [2, 0, 0]
+        assert [(day["timesDone"], day["isDone"]) for day in progress["days"]] == [(2, True), (0, False), (0, False)]
         assert progress["days"][0]["lastDone"] == {"sessionId": last["id"], "localDate": last["localDate"]}
         assert [day["lastDone"] for day in progress["days"][1:]] == [None, None]
 

@@ -217,6 +217,7 @@ class PlanDay(Struct, rename="camel"):
 
     Attributes:
         plan_unit_id: what a session is started from.
+        is_done: in the current round.
     """
 
     plan_unit_id: int
@@ -226,6 +227,7 @@ class PlanDay(Struct, rename="camel"):
     order_index: int
     times_done: int
     last_done: DoneDay | None
+    is_done: bool = False
 
 
 class PlanProgress(Struct, rename="camel"):
