@@ -158,12 +158,14 @@ DEEDS: list[Deed] = [
 async def test_a_finished_session_stays_what_it_was(trained: Trained, connection: Connection, deed: Deed) -> None:
     athlete, session = trained.athlete, trained.session
     previous = await json(athlete, f"{SESSIONS}/{session['id']}/previous")
+    statistics = await json(athlete, f"{SESSIONS}/statistics")
     await deed(trained, connection)
     after = await read(athlete, session)
     assert plain(after) == plain(session)
     listed = (await json(athlete, SESSIONS))["items"]
     assert listed == [after, await read(athlete, trained.earlier)]
     assert (await json(athlete, SESSIONS, status="completed"))["items"] == listed
+    assert plain(await json(athlete, f"{SESSIONS}/statistics")) == plain(statistics)
     again = await json(athlete, f"{SESSIONS}/{session['id']}/previous")
     if deed is not delete_exercises:
         assert again == previous

@@ -34,6 +34,7 @@ __all__ = (
     "MAX_CHILDREN",
     "DoneDay",
     "DoneSet",
+    "ExerciseStatistics",
     "NewSession",
     "NewSessionExercise",
     "NewSet",
@@ -52,6 +53,7 @@ __all__ = (
     "SessionSet",
     "SetChange",
     "TrainingSession",
+    "TrainingStatistics",
     "WholeExercise",
     "WholeSession",
     "WholeSet",
@@ -258,6 +260,52 @@ class NextDay(Struct, rename="camel"):
     plan_name: str
     round: int
     next: PlanDay | None
+
+
+class ExerciseStatistics(Struct, rename="camel", kw_only=True):
+    """What somebody has done of one exercise, warm-ups left out.
+
+    Attributes:
+        exercise_id: null for a name alone.
+        exercise_name: as it was the last time.
+        sessions: those that it was done in.
+        volume_kg: weight times reps, summed over sets.
+        heaviest_kg: the greatest weight that was moved at least once.
+        one_rep_max_kg: the greatest estimate of what could be lifted once, from sets of 1 to 12 reps: the weight itself
+            for one rep, else weight · (1 + reps / 30), after Epley (Poundage Chart, 1985).
+        last_date: the local date of the last time.
+    """
+
+    exercise_id: UUID | None
+    exercise_name: str
+    sessions: int
+    sets: int
+    reps_completed: int
+    time_seconds: int
+    distance_km: Number
+    volume_kg: Number
+    heaviest_kg: Number | None
+    one_rep_max_kg: Number | None
+    last_date: date
+
+
+class TrainingStatistics(Struct, rename="camel", kw_only=True):
+    """What somebody's completed sessions add up to, warm-ups left out.
+
+    Attributes:
+        duration_seconds: real time from start to end, summed over sessions.
+        volume_kg: weight times reps, summed over sets.
+        exercises: what most sets were done of comes first.
+    """
+
+    sessions: int
+    duration_seconds: int
+    sets: int
+    reps_completed: int
+    time_seconds: int
+    distance_km: Number
+    volume_kg: Number
+    exercises: list[ExerciseStatistics]
 
 
 class NewSession(Input):

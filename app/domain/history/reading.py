@@ -12,7 +12,7 @@ from app.domain.history.dto import PreviousExercise, SessionFilters, TrainingSes
 from app.errors import NotFound, RuleBroken
 from app.security.principal import Principal
 
-__all__ = ("SessionReader",)
+__all__ = ("SINCE_DATE", "UNTIL_DATE", "SessionReader")
 
 _LIST_SESSIONS = """
 SELECT {columns}
@@ -20,11 +20,14 @@ FROM (SELECT * FROM training_sessions s WHERE {conditions} ORDER BY s.start_time
 ORDER BY s.start_time DESC, s.id DESC
 """
 
+# The instants of a local date lie within a day of the same date in UTC; they let the index skip the other years.
+SINCE_DATE = "s.local_date >= ${0} AND s.start_time > (${0}::date - 1)::timestamp AT TIME ZONE 'UTC'"
+UNTIL_DATE = "s.local_date <= ${0} AND s.start_time < (${0}::date + 2)::timestamp AT TIME ZONE 'UTC'"
+
 # Lists go as texts: on each new connection, asyncpg asks the catalogue about array types before their first use.
 _FILTERS = {
-    # The instants of a local date lie within a day of the same date in UTC; they let the index skip the other years.
-    "since": "s.local_date >= ${0} AND s.start_time > (${0}::date - 1)::timestamp AT TIME ZONE 'UTC'",
-    "until": "s.local_date <= ${0} AND s.start_time < (${0}::date + 2)::timestamp AT TIME ZONE 'UTC'",
+    "since": SINCE_DATE,
+    "until": UNTIL_DATE,
     "status": "s.status = ANY (string_to_array(${0}, ','))",
     "training_plan_id": "s.training_plan_id = ANY (string_to_array(${0}, ',')::uuid[])",
     "training_unit_id": "s.training_unit_id = ANY (string_to_array(${0}, ',')::uuid[])",
