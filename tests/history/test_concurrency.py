@@ -139,6 +139,16 @@ class TestAtOnce:
         assert len({answer.text for answer in answers}) == 1
         assert await connection.fetchval("SELECT count(*) FROM training_sessions") == 1
 
+    async def test_one_start_of_many_with_an_external_id_too_makes_it(
+        self, athlete: Actor, clients: list[httpx.AsyncClient], connection: Connection
+    ) -> None:
+        # Two keys that are found taken at the same moment: rare, so there are many tries.
+        for number in range(10):
+            body = {"id": str(uuid7()), "source": "strong", "externalId": str(number)}
+            answers = await asyncio.gather(*(client.post(SESSIONS, json=body) for client in clients))
+            assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
+        assert await connection.fetchval("SELECT count(*) FROM training_sessions") == 10
+
     async def test_a_start_against_a_deletion_never_brings_it_back(
         self, athlete: Actor, clients: list[httpx.AsyncClient], connection: Connection
     ) -> None:

@@ -29,6 +29,7 @@ from app.domain.catalogue.models import ExerciseMode
 from app.domain.training.models import MAX_DAYS
 
 __all__ = (
+    "EXTERNAL_ID_TAKEN",
     "ExerciseMode",
     "SessionStatus",
     "SetType",
@@ -36,6 +37,8 @@ __all__ = (
     "TrainingSessionExercise",
     "TrainingSessionSet",
 )
+
+EXTERNAL_ID_TAKEN = "You have the session of this source and externalId already."
 
 
 class SessionStatus(StrEnum):
@@ -76,7 +79,7 @@ class TrainingSession(ChangesMixin, RootMixin, Base):
             "user_id",
             "source",
             "external_id",
-            info={"field": "externalId", "message": "You have the session of this source and externalId already."},
+            info={"field": "externalId", "message": EXTERNAL_ID_TAKEN},
         ),
         named_check(
             "check_session_source",

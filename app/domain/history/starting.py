@@ -16,7 +16,8 @@ from app.security.principal import Principal
 
 __all__ = ("insert_session", "template_of")
 
-# A template may be deleted since it was read: then its names stay, and no link.
+# A template may be deleted since it was read: then its names stay, and no link. Not ON CONFLICT (id): of two starts
+# with one id and one externalId at the same moment, the second would fail at the latter.
 _INSERT: Final = text("""
 WITH started AS (
     INSERT INTO training_sessions (
@@ -28,7 +29,7 @@ WITH started AS (
         (SELECT id FROM training_plans WHERE id = CAST(:plan_id AS uuid) FOR KEY SHARE),
         (SELECT id FROM training_units WHERE id = CAST(:unit_id AS uuid) FOR KEY SHARE),
         (SELECT id FROM training_plan_units WHERE id = CAST(:plan_unit_id AS integer) FOR KEY SHARE))
-    ON CONFLICT (id) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING id),
 copied AS (
     INSERT INTO training_session_exercises (
@@ -87,7 +88,7 @@ async def insert_session(
     zone: str,
     template: UnitTemplate | None,
 ) -> bool:
-    """Store a new session with copies of its template's targets; false: the id is there already."""
+    """Store a new session with copies of its template's targets; false: the id is there already, or the externalId."""
     values = {
         "id": session_id,
         "user_id": principal.user_id,
