@@ -257,6 +257,43 @@ class TestAgain:
         fresh = await athlete.client.put(path_of(key), json={**WHOLE, "clientRevision": 9}, headers={"if-match": tag})
         assert (fresh.status_code, fresh.headers["etag"]) == (200, await etag(athlete, session))
 
+    @pytest.mark.parametrize("header", ["*", '"1-owner"', '"other"'])
+    async def test_what_must_be_there_already_is_not_made(
+        self, athlete: Actor, connection: Connection, header: str
+    ) -> None:
+        problem(await athlete.client.put(path_of(uuid7()), json=WHOLE, headers={"if-match": header}), 412)
+        assert await connection.fetchval("SELECT count(*) FROM training_sessions") == 0
+
+    async def test_what_must_not_be_there_yet_is_made_and_not_replaced(
+        self, athlete: Actor, connection: Connection
+    ) -> None:
+        key, new = uuid7(), {"if-none-match": "*"}
+        made = await athlete.client.put(path_of(key), json=WHOLE, headers=new)
+        assert made.status_code == 201
+        before = await rows(connection)
+        body = {**WHOLE, "clientRevision": 9, "notes": "late"}
+        problem(await athlete.client.put(path_of(key), json=body, headers=new), 412)
+        known = {"if-none-match": f'"other", {made.headers["etag"]}'}
+        problem(await athlete.client.put(path_of(key), json=body, headers=known), 412)
+        assert await rows(connection) == before
+        answer = await athlete.client.put(path_of(key), json=body, headers={"if-none-match": '"other"'})
+        assert (answer.status_code, answer.json()["notes"]) == (200, "late")
+
+    async def test_a_key_gives_the_first_answer_again_where_the_version_has_gone_on(
+        self, athlete: Actor, connection: Connection
+    ) -> None:
+        session = await put(athlete, str(uuid7()), WHOLE, 201)
+        headers = {"if-match": await etag(athlete, session), "idempotency-key": "k1"}
+        body = {**WHOLE, "clientRevision": 4, "notes": "Corrected"}
+        first = await athlete.client.put(path_of(session), json=body, headers=headers)
+        before = await rows(connection)
+        again = await athlete.client.put(path_of(session), json=body, headers=headers)
+        assert (again.status_code, again.text, again.headers["etag"]) == (200, first.text, first.headers["etag"])
+        assert again.headers["idempotent-replayed"] == "true"
+        other = await athlete.client.put(path_of(session), json=WHOLE, headers=headers)
+        assert broken_fields(other) == ["Idempotency-Key"]
+        assert await rows(connection) == before
+
 
 class TestMatching:
     """Ids of what stays are kept."""

@@ -21,7 +21,7 @@ from app.domain.history.models import ExerciseMode
 from app.domain.history.rules import check_source, check_start, duration_of
 from app.domain.system.models import TombstoneKind
 from app.domain.training.access import PLANS, UNITS, access_of
-from app.errors import Gone, NotFound, PreconditionFailed, RuleBroken
+from app.errors import Gone, NotFound, RuleBroken
 from app.security.principal import Principal
 
 __all__ = ("WholeSessionService",)
@@ -233,7 +233,7 @@ class WholeSessionService:
         Raises:
             Gone: a session of this id was deleted.
             NotFound: the id is somebody else's, or an exercise is unknown.
-            PreconditionFailed: it was changed in the meantime.
+            PreconditionFailed: it was changed in the meantime, or is there or not against what was expected.
             RuleBroken: of the fields that don't fit each other, or an id of another session.
         """
         if session_id.version != 7:
@@ -245,9 +245,10 @@ class WholeSessionService:
         is_new = await self._create_or_lock(session_id, data, principal, zone)
         connection = await raw_connection(self._session)
         found = await _find(connection, session_id, data, principal)
-        if is_new and precondition.tags is not None:
-            raise PreconditionFailed
-        precondition.check(found.stored.version)
+        if is_new:
+            precondition.check_new()
+        else:
+            precondition.check(found.stored.version)
         if _is_outdated(data, found):
             return KeptSession(found.stored, is_new=False)
         rows = match(data.exercises, _known(data, found))
