@@ -57,6 +57,7 @@ COLUMNS: Final = {
     "training_session_exercises": (
         "id",
         "training_session_id",
+        "user_id",
         "exercise_id",
         "exercise_name_snapshot",
         "mode_snapshot",
@@ -146,12 +147,12 @@ class Maker:
             sets: Rows = []
             for place, exercise in enumerate(self._random.sample(self._exercises[:ROUTINE], EXERCISES), 1):
                 key = next(exercise_ids)
-                exercises.append((key, session, exercise.id, exercise.name, "reps", place))
+                exercises.append((key, session, user, exercise.id, exercise.name, "reps", place))
                 weight = WEIGHTS[self._random.randrange(len(WEIGHTS))]
                 sets += [(next(set_ids), key, "reps", order, weight, 5) for order in range(1, per_exercise + 1)]
             if number // every == town.own - 1 and mine:
                 # The last one tries what nobody has done before.
-                exercises.append((next(exercise_ids), session, None, "Something new", "reps", EXERCISES + 1))
+                exercises.append((next(exercise_ids), session, user, None, "Something new", "reps", EXERCISES + 1))
             yield (
                 user,
                 {

@@ -130,7 +130,7 @@ FROM (SELECT) AS asked
 LEFT JOIN page ON true
 LEFT JOIN LATERAL (
     SELECT {SESSION_COLUMNS} FROM training_sessions s
-    WHERE s.id = page.id AND page.kind = '{ChangeKind.TRAINING_SESSION}' AND page.deleted_at IS NULL
+    WHERE s.id = CASE WHEN page.kind = '{ChangeKind.TRAINING_SESSION}' AND page.deleted_at IS NULL THEN page.id END
 ) AS session ON true
 ORDER BY page.xid, page.id, page.kind
 """
