@@ -209,12 +209,15 @@ class TestFromAPlan:
         session = await start(athlete, trainingPlanId=plan["id"], trainingUnitId=unit["id"])
         assert session["dayNumber"] == 1
 
-    @pytest.mark.parametrize("case", ["unit of no day", "day of another plan", "unit of another day", "no unit"])
+    @pytest.mark.parametrize(
+        "case", ["unit of no day", "no day", "day of another plan", "unit of another day", "no unit"]
+    )
     async def test_what_is_not_in_the_plan_is_refused(self, athlete: Actor, connection: Connection, case: str) -> None:
         unit, other_unit = await make_unit(athlete), await make_unit(athlete)
         plan, other_plan = await make_plan(athlete, [(unit, 1)]), await make_plan(athlete, [(other_unit, 1)])
         body, field = {
             "unit of no day": ({"trainingUnitId": other_unit["id"]}, "trainingUnitId"),
+            "no day": ({"planUnitId": 2**31 - 1}, "planUnitId"),
             "day of another plan": ({"planUnitId": other_plan["units"][0]["id"]}, "planUnitId"),
             "unit of another day": (
                 {"planUnitId": plan["units"][0]["id"], "trainingUnitId": other_unit["id"]},

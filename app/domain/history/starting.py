@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.history.dto import NewSession
 from app.domain.history.progress import first_undone, read_progress
 from app.domain.training.services import SessionTemplates, UnitTemplate
-from app.errors import RuleBroken
+from app.errors import NotFound, RuleBroken
 from app.security.principal import Principal
 
 __all__ = ("insert_session", "template_of")
@@ -50,6 +50,8 @@ SELECT id FROM started
 
 _COPIED: Final = ("plan_id", "plan_name", "plan_unit_id", "day_number", "unit_id", "unit_name")
 
+_NOT_IN_PLAN: Final = "This day is not in the plan."
+
 _templates = SessionTemplates()
 
 
@@ -63,9 +65,9 @@ async def template_of(connection: "Connection", data: NewSession, principal: Pri
         RuleBroken: the unit or the day is not in the plan.
     """
     if data.plan_unit_id:
-        template = await _templates.for_plan_unit(connection, data.plan_unit_id, principal)
+        template = await _template_of_day(connection, data.plan_unit_id, data.training_plan_id, principal)
         if data.training_plan_id not in {None, template.plan_id}:
-            raise RuleBroken.of("planUnitId", "This day is not in the plan.")
+            raise RuleBroken.of("planUnitId", _NOT_IN_PLAN)
         if data.training_unit_id not in {None, template.unit_id}:
             raise RuleBroken.of("trainingUnitId", "This unit is not the one of the day.")
         return template
@@ -78,6 +80,19 @@ async def template_of(connection: "Connection", data: NewSession, principal: Pri
     if data.training_unit_id:
         return await _templates.for_unit(connection, data.training_unit_id, principal)
     return None
+
+
+async def _template_of_day(
+    connection: "Connection", plan_unit_id: int, plan_id: UUID | None, principal: Principal
+) -> UnitTemplate:
+    try:
+        return await _templates.for_plan_unit(connection, plan_unit_id, principal)
+    except NotFound:
+        if plan_id is None:
+            raise
+    # Whoever may read the plan may know that it has no such day.
+    await read_progress(connection, plan_id, principal)
+    raise RuleBroken.of("planUnitId", _NOT_IN_PLAN)
 
 
 async def insert_session(
