@@ -488,6 +488,23 @@ class TestTemplates:
         assert changed["exercises"][0]["plannedUnitExerciseId"] is None
         assert set(changed["exercises"][0]["planned"].values()) == {None}
 
+    async def test_another_link_brings_its_own_name(self, athlete: Actor) -> None:
+        units = [await make_unit(athlete), await make_unit(athlete)]
+        plans = [await make_plan(athlete, [(unit, day)]) for day, unit in enumerate(units, start=3)]
+        first, second = [
+            {"trainingPlanId": plan["id"], "trainingUnitId": unit["id"], "planUnitId": plan["units"][0]["id"]}
+            for plan, unit in zip(plans, units, strict=True)
+        ]
+        session = await put(athlete, str(uuid7()), first, 201)
+        moved = await put(athlete, session, second)
+        assert second.items() <= moved.items()
+        assert (moved["planName"], moved["unitName"], moved["dayNumber"]) == (plans[1]["name"], units[1]["name"], 4)
+        assert await put(athlete, session, second) == moved
+        # Names that were taken away stay away, and those of a link that is cut stay.
+        bare = await put(athlete, session, {"planName": None, "trainingUnitId": None})
+        assert (bare["planName"], bare["unitName"]) == (None, units[1]["name"])
+        assert await put(athlete, session, second | {"trainingUnitId": None}) == bare
+
     async def test_a_day_of_another_plan_is_left_out(self, athlete: Actor) -> None:
         unit = await make_unit(athlete)
         plan, other = await make_plan(athlete, [(unit, 1)]), await make_plan(athlete, [(unit, 2)])

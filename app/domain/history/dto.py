@@ -512,6 +512,7 @@ class WholeSession(Input):
         training_plan_id: with training_unit_id, plan_unit_id and their names, what the session was started from.
             Absent: as it is; null cuts the link. A link that is new, and that the caller can't read (any more), is
             left out, and the names stay: what was trained offline is never lost over what became of its template.
+            A new link brings its name unless one is sent. A day is looked for in the plan that is sent with it.
         start_time: absent: as it is; now for a new session.
         user_timezone: absent: as it is; the user's own for a new session.
         client_revision: counted up by the client with each change. A lower one than the stored changes nothing.
