@@ -78,7 +78,7 @@ class TestAccess:
         assert len(body_of(await athlete.client.get(path), 200)) == 1
 
     async def test_whom_nothing_is_granted_to(
-        self, athlete: Actor, other_athlete: Actor, connection: Connection, place: str
+        self, athlete: Actor, other_athlete: Actor, trainer: Actor, connection: Connection, place: str
     ) -> None:
         template = await _make(athlete, place)
         path = f"{place}/{template['id']}/access"
@@ -90,21 +90,33 @@ class TestAccess:
             {"email": "nobody@example.com"},
             {"userId": str(other_athlete.id)},
             {"email": other_athlete.email},
+            {"email": trainer.email, "userId": UNKNOWN_ID},
+            {"email": "nobody@example.com", "userId": str(trainer.id)},
         ):
             body = problem(await athlete.client.put(path, json={**who, "accessLevel": "read"}), 404)
             answers.append({**body, "requestId": ""})
-        assert answers == [answers[0]] * 4
+        assert answers == [answers[0]] * 6
         for who, field in (({"email": athlete.email}, "email"), ({"userId": str(athlete.id)}, "userId")):
             answer = await athlete.client.put(path, json={**who, "accessLevel": "read"})
             assert broken_fields(answer) == {field: "rule"}
         for body, broken in (
             ({"accessLevel": "read"}, {"body": "rule"}),
-            ({"email": "a@example.com", "userId": UNKNOWN_ID, "accessLevel": "read"}, {"body": "rule"}),
+            ({"email": "a@example.com", "accessLevel": "read", "granted": True}, {"granted": "unknown"}),
             ({"email": "nobody", "accessLevel": "owner"}, {"email": "pattern", "accessLevel": "enum"}),
             ({"email": "a@example.com"}, {"accessLevel": "missing"}),
         ):
             assert broken_fields(await athlete.client.put(path, json=body)) == broken
         assert await everything(connection) == before
+
+    async def test_what_is_read_can_be_put(self, athlete: Actor, other_athlete: Actor, place: str) -> None:
+        template = await _make(athlete, place)
+        await grant(athlete, place, template, other_athlete, "write")
+        path = f"{place}/{template['id']}/access"
+        [granted] = body_of(await athlete.client.get(path), 200)
+        assert body_of(await athlete.client.put(path, json=granted), 200) == granted
+        changed = {**granted, "accessLevel": "read"}
+        assert body_of(await athlete.client.put(path, json=changed), 200) == changed
+        assert body_of(await athlete.client.get(path), 200) == [changed]
 
     async def test_if_match_is_heeded(self, athlete: Actor, other_athlete: Actor, place: str) -> None:
         template = await _make(athlete, place)
@@ -232,7 +244,8 @@ class TestLinks:
         writer.flush()
         log = capfd.readouterr().err
         assert answer.headers["x-request-id"] in log
-        assert log.count("/api/v1/shared/[redacted]") == 2
+        # Once more when it was slow.
+        assert log.count("/api/v1/shared/[redacted]") in {2, 3}
         assert link["token"] not in log
 
     async def test_is_described_as_open_to_all(self, client: httpx.AsyncClient) -> None:
