@@ -15,7 +15,7 @@ import pytest
 from tests.actors import Actor
 from tests.db.rows import Rows
 from tests.factories import CustomExerciseFactory
-from tests.history.workouts import Connection, add_exercise, add_sets, start
+from tests.history.workouts import Connection, add_exercise, add_sets, fill, start
 from tests.statements import Statements
 from tests.sync.copies import KINDS, ROUTES, SYNC, TABLES, Copy, add, delete, keys, settled, touch
 from tests.training.templates import PLANS, UNITS, exercise, grant, make_plan, make_unit, share
@@ -247,6 +247,21 @@ class TestParts:
         await settled(connection)
         answers = [await copy.ask() for _ in range(3)]
         assert [(len(answer["items"]), answer["hasMore"]) for answer in answers] == [(2, True), (2, False), (0, False)]
+
+    async def test_are_smaller_where_sessions_are_long(self, athlete: Actor, connection: Connection) -> None:
+        for _ in range(5):
+            await add(connection, "training_session", athlete)
+        await fill(connection)
+        copy = Copy(athlete.client, connection)
+        await settled(connection)
+        answers = [await copy.ask() for _ in range(4)]
+        assert [(len(answer["items"]), answer["hasMore"]) for answer in answers] == [
+            (2, True),
+            (2, True),
+            (1, False),
+            (0, False),
+        ]
+        assert len(copy.documents) == 5
 
     async def test_bring_what_changes_meanwhile_at_the_end(self, athlete: Actor, connection: Connection) -> None:
         first, second, third = [await add(connection, "training_session", athlete) for _ in range(3)]
