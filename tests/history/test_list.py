@@ -91,7 +91,7 @@ class TestList:
         await insert_sessions(connection, athlete, [_NOON + timedelta(hours=hour) for hour in range(5)])
         await fill(connection)
         parts = await walk(athlete, 100)
-        assert [len(part) for part in parts] == [2, 2, 1]
+        assert [len(part) for part in parts] == [4, 1]
         assert list(chain(*parts)) == list(chain(*await walk(athlete, 1)))
 
     async def test_a_deep_part_costs_what_the_first_does(

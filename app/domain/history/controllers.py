@@ -151,7 +151,9 @@ class SessionController(Controller):
         training_unit_id: UnitIds = None,
         exercise_id: ExerciseIds = None,
     ) -> CursorPage[TrainingSession]:
-        """A part of my history. A cursor belongs to the filters that it was made with."""
+        """A part of my history; a shorter one where sessions are long, so go by nextCursor. A cursor belongs to the
+        filters that it was made with.
+        """
         filters = SessionFilters.of(from_, to, status, training_plan_id, training_unit_id, exercise_id)
         return await session_reader.find(principal, filters, cursor, page_size)
 

@@ -43,8 +43,8 @@ def json_instant(column: str) -> str:
     return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 
-LONGEST_PART: Final = 2_000_000
-"""After how many bytes of JSON a part of several sessions ends; a hundred of them with a hundred sets each are less."""
+LONGEST_PART: Final = 4_000_000
+"""After how many bytes of JSON a part of several sessions ends: some 16,000 sets without notes."""
 
 SET_JSON = f"""
 json_build_object(
