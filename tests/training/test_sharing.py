@@ -295,3 +295,23 @@ class TestDeletedAccount:
             problem(await superuser.client.patch(path, json={"name": "x"}), 403)
         assert (await superuser.client.delete(f"{PLANS}/{plan['id']}")).status_code == 204
         assert (await superuser.client.delete(f"{UNITS}/{unit['id']}")).status_code == 204
+
+    async def test_ends_what_it_granted(
+        self, athlete: Actor, other_athlete: Actor, trainer: Actor, connection: Connection
+    ) -> None:
+        unit, kept = await make_unit(athlete, sharingStatus="shared"), await make_unit(trainer, sharingStatus="shared")
+        plan = await make_plan(athlete, [(unit, 1)], sharingStatus="public")
+        for place, template in ((UNITS, unit), (PLANS, plan)):
+            await grant(athlete, place, template, other_athlete, "write")
+        await grant(trainer, UNITS, kept, other_athlete, "write")
+        await grant(trainer, UNITS, kept, athlete, "write")
+        await athlete.client.request("DELETE", "/api/v1/access/me", json={"password": athlete.password})
+        for place, template in ((UNITS, unit), (PLANS, plan)):
+            path = f"{place}/{template['id']}"
+            assert body_of(await other_athlete.client.get(path), 200)["access"] == "read"
+            problem(await other_athlete.client.patch(path, json={"name": "mine now"}), 403)
+        left = await connection.fetch("""
+            SELECT training_unit_id::text, user_id FROM training_unit_access
+            UNION ALL SELECT training_plan_id::text, user_id FROM training_plan_access
+        """)
+        assert [tuple(entry) for entry in left] == [(kept["id"], other_athlete.id)]
