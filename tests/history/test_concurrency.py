@@ -3,6 +3,7 @@
 import asyncio
 from itertools import chain
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -11,7 +12,18 @@ from hypothesis import strategies as st
 
 from app.db.base import uuid7
 from tests.actors import Actor
-from tests.history.workouts import SESSIONS, Connection, add_exercise, add_sets, exercise_path, read, sets_path, start
+from tests.history.workouts import (
+    SESSIONS,
+    Connection,
+    add_exercise,
+    add_sets,
+    create_exercise,
+    exercise_path,
+    read,
+    sets_path,
+    start,
+)
+from tests.training.templates import make_plan, make_unit
 
 MOVES = st.lists(st.tuples(st.sampled_from(["add", "insert", "remove", "order"]), st.integers(0, 9)), max_size=12)
 
@@ -215,6 +227,42 @@ class TestRemovedMeanwhile:
         assert (await waiting).status_code == 404
         # That of the deletion itself.
         assert await connection.fetchval("SELECT count(*) FROM tombstone") == 1
+
+    @pytest.mark.parametrize("what", ["training_units", "training_plans", "exercises", "training_unit_exercises"])
+    async def test_what_a_start_has_read_leaves_its_names(
+        self, athlete: Actor, connection: Connection, what: str
+    ) -> None:
+        exercise_id, name = await create_exercise(connection, athlete)
+        unit = await make_unit(athlete, {"exerciseId": str(exercise_id), "mode": "reps", "repsMin": 5})
+        plan = await make_plan(athlete, [(unit, 1)])
+        async with connection.transaction():
+            if what == "training_units":
+                await connection.execute("DELETE FROM training_plan_units")
+            await connection.execute(f"DELETE FROM {what} WHERE id = $1", _key_of(what, plan, unit, exercise_id))
+            waiting = asyncio.create_task(start(athlete, planUnitId=plan["units"][0]["id"]))
+            await _somebody_waits(connection)
+        session = await waiting
+        assert session == await read(athlete, session)
+        assert (session["planName"], session["unitName"], session["dayNumber"]) == (plan["name"], unit["name"], 1)
+        [planned] = session["exercises"]
+        assert (planned["exerciseName"], planned["planned"]["repsMin"]) == (name, 5)
+        links = {
+            "training_plans": (session["trainingPlanId"], session["planUnitId"]),
+            "training_units": (session["trainingUnitId"], planned["plannedUnitExerciseId"], session["planUnitId"]),
+            "exercises": (planned["exerciseId"],),
+            "training_unit_exercises": (planned["plannedUnitExerciseId"],),
+        }
+        assert set(links[what]) == {None}
+
+
+def _key_of(table: str, plan: dict[str, Any], unit: dict[str, Any], exercise_id: UUID) -> UUID | int:
+    """The row of a template that is deleted."""
+    return {
+        "training_plans": UUID(plan["id"]),
+        "training_units": UUID(unit["id"]),
+        "exercises": exercise_id,
+        "training_unit_exercises": int(unit["exercises"][0]["id"]),
+    }[table]
 
 
 async def _somebody_waits(connection: Connection) -> None:
