@@ -168,6 +168,9 @@ class TestLinks:
             assert personal not in answer.text
         assert answer.headers["x-robots-tag"] == "noindex"
         assert answer.headers.get_list("cache-control") == ["no-store"]
+        head = await client.head(link["path"])
+        assert (head.status_code, head.content) == (200, b"")
+        assert (head.headers["x-robots-tag"], head.headers.get_list("cache-control")) == ("noindex", ["no-store"])
         signed_in = await other_athlete.client.get(link["path"])
         assert signed_in.text == answer.text
         assert signed_in.headers.get_list("cache-control") == ["no-store"]
@@ -202,7 +205,9 @@ class TestLinks:
         template = await _make(athlete, place, sharingStatus="shared")
         path = f"{place}/{template['id']}/link"
         link = body_of(await athlete.client.post(path), 201)
-        missing = problem(await client.get(f"{SHARED}/{'x' * 43}"), 404)
+        unknown = await client.get(f"{SHARED}/{'x' * 43}")
+        missing = problem(unknown, 404)
+        assert unknown.headers.get_list("cache-control") == ["no-store"]
         for status, code in (("private", 404), ("public", 200), ("shared", 200)):
             await share(athlete, place, template, status)
             assert (await client.get(link["path"])).status_code == code
