@@ -118,7 +118,7 @@ class TestPrevious:
     ) -> None:
         squat, press = [{"exerciseId": str((await create_exercise(connection))[0])} for _ in range(2)]
         curls: dict[str, Any] = {"exerciseName": "Curls"}
-        await do(athlete, 1, (squat, reps(1)), (curls, reps(2)))
+        await do(athlete, 1, (squat, reps(1)), ({"exerciseName": "CURLS"}, reps(2)))
         await do(athlete, 2, (squat, reps(3)), (curls, []))
         await connection.execute(_MANY_SESSIONS, athlete.id)
         await do(other_athlete, 4, (squat, reps(4)), (curls, reps(5)), (press, reps(6)))

@@ -176,6 +176,19 @@ class TestMake:
         assert await read(athlete, kept) == kept
         assert await connection.fetchval("SELECT count(*) FROM training_sessions") == 1
 
+    async def test_a_hundred_of_each_may_be_sent_and_sent_back_in_another_order(self, athlete: Actor) -> None:
+        exercises: list[dict[str, Any]] = [{"exerciseName": str(n)} for n in range(100)]
+        exercises[50]["sets"] = [{"repsCompleted": n} for n in range(100)]
+        made = await put(athlete, str(uuid7()), {"exercises": exercises}, 201)
+        exercises = made["exercises"][::-1]
+        exercises[49]["sets"].reverse()
+        turned = await put(athlete, made, {**made, "exercises": exercises})
+        assert [e["exerciseName"] for e in turned["exercises"]] == [str(n) for n in reversed(range(100))]
+        assert [t["repsCompleted"] for t in turned["exercises"][49]["sets"]] == list(reversed(range(100)))
+        for rows_of in (turned["exercises"], turned["exercises"][49]["sets"]):
+            assert [row["orderIndex"] for row in rows_of] == list(range(1, 101))
+        assert [e["id"] for e in turned["exercises"]] == [e["id"] for e in exercises]
+
     async def test_only_ids_of_version_7_are_made(self, athlete: Actor) -> None:
         answer = await athlete.client.put(path_of("0198c1f2-0000-4000-8000-000000000000"), json=WHOLE)
         assert broken_fields(answer) == ["id"]
@@ -375,6 +388,8 @@ class TestMatching:
         assert len(broken_fields(await athlete.client.put(path_of(session), json=body))) == 2
         body = {**session, "exercises": [bench, bench]}
         assert broken_fields(await athlete.client.put(path_of(session), json=body))[0] == "exercises[1].id"
+        body = {**session, "exercises": [{**bench, "sets": [bench["sets"][0]] * 2}, plank]}
+        assert broken_fields(await athlete.client.put(path_of(session), json=body)) == ["exercises[0].sets[1].id"]
         assert await rows(connection) == before
 
 
