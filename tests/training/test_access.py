@@ -322,11 +322,11 @@ class TestStatus:
         for path in (f"{PLANS}/{plan['id']}", f"{UNITS}/{unit['id']}"):
             known[path] = {"If-None-Match": (await other_athlete.client.get(path)).headers["etag"]}
         await grant(athlete, PLANS, plan, other_athlete, "write")
-        of_plan, of_unit = [await other_athlete.client.get(path, headers=known[path]) for path in known]
+        of_plan, of_unit = [await other_athlete.client.get(path, headers=tag) for path, tag in known.items()]
         assert body_of(of_plan, 200)["access"] == "write"
         # Who may write a plan may still only read its units.
         assert of_unit.status_code == 304
         await athlete.client.delete(f"{PLANS}/{plan['id']}/access/{other_athlete.id}")
-        for path in known:
-            problem(await other_athlete.client.get(path, headers=known[path]), 404)
+        for path, tag in known.items():
+            problem(await other_athlete.client.get(path, headers=tag), 404)
             problem(await other_athlete.client.patch(path, json={"name": "x"}, headers={"If-Match": "*"}), 404)
