@@ -3,7 +3,6 @@
 import asyncio
 from itertools import chain
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
@@ -238,7 +237,9 @@ class TestRemovedMeanwhile:
         async with connection.transaction():
             if what == "training_units":
                 await connection.execute("DELETE FROM training_plan_units")
-            await connection.execute(f"DELETE FROM {what} WHERE id = $1", _key_of(what, plan, unit, exercise_id))
+            key = {"training_plans": plan, "training_units": unit, "training_unit_exercises": unit["exercises"][0]}
+            condition = "created_by IS NOT NULL" if what == "exercises" else f"id = '{key[what]['id']}'"
+            await connection.execute(f"DELETE FROM {what} WHERE {condition}")
             waiting = asyncio.create_task(start(athlete, planUnitId=plan["units"][0]["id"]))
             await _somebody_waits(connection)
         session = await waiting
@@ -253,16 +254,6 @@ class TestRemovedMeanwhile:
             "training_unit_exercises": (planned["plannedUnitExerciseId"],),
         }
         assert set(links[what]) == {None}
-
-
-def _key_of(table: str, plan: dict[str, Any], unit: dict[str, Any], exercise_id: UUID) -> UUID | int:
-    """The row of a template that is deleted."""
-    return {
-        "training_plans": UUID(plan["id"]),
-        "training_units": UUID(unit["id"]),
-        "exercises": exercise_id,
-        "training_unit_exercises": int(unit["exercises"][0]["id"]),
-    }[table]
 
 
 async def _somebody_waits(connection: Connection) -> None:
