@@ -68,6 +68,18 @@ BEGIN
 END $$
 """
 
+# Writers of a session hold it first. So does what takes a link from its exercises, or each would wait for the other.
+HOLD_SESSIONS = """
+CREATE FUNCTION hold_sessions_of_unit_exercise() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM training_sessions s
+    WHERE s.id IN (
+        SELECT e.training_session_id FROM training_session_exercises e WHERE e.planned_unit_exercise_id = OLD.id)
+    ORDER BY s.id FOR NO KEY UPDATE;
+    RETURN OLD;
+END $$
+"""
+
 
 def upgrade() -> None:
     for table, columns in COLUMNS.items():
@@ -83,6 +95,11 @@ def upgrade() -> None:
     # Which days of a plan somebody has done is asked for one user, and a public plan has many.
     index_days("plan_unit_id", "user_id")
     add_owners()
+    op.execute(HOLD_SESSIONS)
+    op.execute(
+        "CREATE TRIGGER hold_sessions BEFORE DELETE ON training_unit_exercises"
+        " FOR EACH ROW EXECUTE FUNCTION hold_sessions_of_unit_exercise()"
+    )
 
 
 def add_owners() -> None:
@@ -128,7 +145,8 @@ def index_days(*columns: str) -> None:
 
 
 def downgrade() -> None:
-    # With the trigger.
+    # With the triggers.
+    op.execute("DROP FUNCTION hold_sessions_of_unit_exercise() CASCADE")
     op.execute("DROP FUNCTION take_owner_of_session() CASCADE")
     op.drop_index("ix_training_session_exercises_name", table_name="training_session_exercises")
     index_exercises("exercise_id")

@@ -22,7 +22,7 @@ from tests.history.workouts import (
     sets_path,
     start,
 )
-from tests.training.templates import make_plan, make_unit
+from tests.training.templates import UNITS, exercise, make_plan, make_unit
 
 MOVES = st.lists(st.tuples(st.sampled_from(["add", "insert", "remove", "order"]), st.integers(0, 9)), max_size=12)
 
@@ -254,6 +254,31 @@ class TestRemovedMeanwhile:
             "training_unit_exercises": (planned["plannedUnitExerciseId"],),
         }
         assert set(links[what]) == {None}
+
+
+class TestTemplatesGo:
+    """Whoever writes to a session holds it first, and so does what takes its links away."""
+
+    @pytest.mark.parametrize("what", ["the unit", "its exercise", "all exercises"])
+    async def test_while_a_session_of_them_is_written(self, athlete: Actor, connection: Connection, what: str) -> None:
+        unit = await make_unit(athlete, exercise(), exercise("Rows"))
+        session = await start(athlete, trainingUnitId=unit["id"])
+        path, child = f"{UNITS}/{unit['id']}", unit["exercises"][0]["id"]
+        calls = {
+            "the unit": ("DELETE", path, None),
+            "its exercise": ("DELETE", f"{path}/exercises/{child}", None),
+            "all exercises": ("PATCH", path, {"exercises": []}),
+        }
+        method, path, body = calls[what]
+        async with connection.transaction():
+            await connection.execute("SELECT FROM training_sessions FOR UPDATE")
+            waiting = asyncio.create_task(athlete.client.request(method, path, json=body))
+            await _somebody_waits(connection)
+            await connection.execute("UPDATE training_session_exercises SET superset_group = 1")
+        assert (await waiting).is_success
+        after = (await read(athlete, session))["exercises"]
+        assert [item["supersetGroup"] for item in after] == [1, 1]
+        assert after[0]["plannedUnitExerciseId"] is None
 
 
 async def _somebody_waits(connection: Connection) -> None:
