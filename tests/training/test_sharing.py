@@ -239,6 +239,9 @@ class TestLinks:
         body_of(await client.get(link["path"]), 200)
         await connection.execute("UPDATE share_link SET expires_at = now()")
         problem(await client.get(link["path"]), 404)
+        newer = body_of(await athlete.client.post(path), 201)
+        assert newer["expiresAt"] is None
+        body_of(await client.get(newer["path"]), 200)
 
     @pytest.mark.usefixtures("quiet_afterwards")
     async def test_is_in_no_log(self, athlete: Actor, make_app: MakeApp, capfd: pytest.CaptureFixture[str]) -> None:
