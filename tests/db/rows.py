@@ -144,6 +144,17 @@ VALID: Mapping[str, Mapping[str, Any]] = {
         "distance_km": 5,
         "duration_seconds": 1500,
     },
+    "run_totals": {
+        "user_id": parent("user_account"),
+        "period": "day",
+        "starts_on": date(2026, 6, 1),
+        "runs": 1,
+        "distance_km": 5,
+        "duration_seconds": 1500,
+        "longest": 5,
+        "longest_run": made(uuid7),
+    },
+    "calendar_link": {"plan_id": parent("running_plans"), "token_hash": lambda _: secrets.token_bytes(32)},
     "idempotency_key": {
         "user_id": parent("user_account"),
         "key": "a-key",
