@@ -155,6 +155,26 @@ VALID: Mapping[str, Mapping[str, Any]] = {
         "longest_run": made(uuid7),
     },
     "calendar_link": {"plan_id": parent("running_plans"), "token_hash": lambda _: secrets.token_bytes(32)},
+    "run_original": {
+        "run_id": parent("runs"),
+        "name": "morning.gpx",
+        "media_type": "application/gpx+xml",
+        "is_wrapped": True,
+        "content": b"",
+    },
+    "run_import": {
+        "id": made(uuid7),
+        "user_id": parent("user_account"),
+        "name": "export.zip",
+        "user_timezone": "Europe/Berlin",
+        "total": 1,
+    },
+    "run_import_item": {
+        "import_id": parent("run_import"),
+        "place": 0,
+        "name": "activities/1.fit.gz",
+        "activity": "{}",
+    },
     "idempotency_key": {
         "user_id": parent("user_account"),
         "key": "a-key",

@@ -54,6 +54,9 @@ LINES = {
     "running_plans": ["name"],
     "running_workouts": ["name"],
     "runs": ["external_id"],
+    "run_original": ["name"],
+    "run_import": ["name"],
+    "run_import_item": ["name", "reason"],
 }
 NO_LINES = [
     "",
@@ -90,6 +93,7 @@ INSTANTS = {
     "training_sessions": ["start_time"],
     "training_session_sets": ["completed_at"],
     "runs": ["started_at"],
+    "run_import_item": ["leased_until"],
 }
 
 # What is refused, and the ends that are still accepted.
@@ -127,6 +131,12 @@ AMOUNTS: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("run_totals", "runs"): ([0], [1, 2**31 - 1]),
     ("run_totals", "distance_km"): ([0, NAN], [Decimal("0.05")]),
     ("run_totals", "longest"): ([0, 1001, NAN], [Decimal("0.05"), 1000]),
+    **{
+        ("run_import", column): ([-1], [0, 2**31 - 1])
+        for column in ("total", "stored", "duplicates", "skipped", "failed")
+    },
+    ("run_import_item", "place"): ([-1], [0, 2**31 - 1]),
+    ("run_import_item", "attempts"): ([-1], [0, 32767]),
     ("idempotency_key", "status"): ([199, 500], [200, 499]),
 }
 
@@ -217,6 +227,10 @@ CHECKS: list[Case] = [
     ("runs", "ck_runs_distance_km", {"distance_km": Decimal("0.049"), "duration_seconds": 20}),
     ("runs", "ck_runs_distance_km", {"distance_km": Decimal("1000.001"), "duration_seconds": 360_000}),
     ("runs", "ck_runs_user_timezone", {"user_timezone": "<+03>-3"}),
+    ("run_import", "check_import_end", {"finished_at": START}),
+    ("run_import", "check_import_end", {"status": "completed"}),
+    ("run_import", "ck_run_import_finished_at", {"status": "completed", "finished_at": BEFORE_1970}),
+    ("run_import", "ck_run_import_user_timezone", {"user_timezone": "<+03>-3"}),
     ("idempotency_key", "check_key_characters", {"key": "two words"}),
     ("idempotency_key", "check_key_characters", {"key": ""}),
     ("idempotency_key", "check_key_body_hash", {"body_hash": b""}),

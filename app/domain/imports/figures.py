@@ -75,6 +75,7 @@ class Figures(Struct, frozen=True):
     Attributes:
         started: Unix seconds.
         moving_seconds: the run's duration.
+        splits: empty where there are no points, or none that can be believed.
         ascent_m: None where no altitude was recorded.
     """
 
@@ -212,7 +213,13 @@ def _leg(here: Point, there: Point, distance: float) -> _Leg:
 
 
 def _splits(legs: Sequence[_Leg]) -> tuple[Split, ...]:
-    return tuple(_between(_marks(legs)))
+    splits = list(_between(_marks(legs)))
+    if len(splits) > 1 and not splits[-1].duration_seconds:
+        # A rest of some metres that took less than half a second: a split takes a second at least.
+        before, rest = splits[-2:]
+        splits[-2:] = [Split(before.distance_km, before.duration_seconds - 1), Split(rest.distance_km, 1)]
+    # A kilometre of no time at all, where the device has jumped: then none of them can be told.
+    return tuple(splits) if all(split.duration_seconds > 0 for split in splits) else ()
 
 
 def _marks(legs: Sequence[_Leg]) -> Iterator[tuple[float, float]]:
