@@ -13,8 +13,10 @@ from litestar.di import Provide
 from litestar.plugins import CLIPlugin, InitPlugin
 
 from app.domain.accounts.controllers import ACCOUNTS
+from app.domain.analytics.controllers import ANALYTICS
 from app.domain.catalogue.controllers import CATALOGUE
 from app.domain.history.controllers import HISTORY
+from app.domain.running.controllers import RUNNING
 from app.domain.sync.controllers import SYNC
 from app.domain.system.controllers import KeysController, SystemController
 from app.domain.training.controllers import TRAINING
@@ -89,7 +91,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             yield
 
     def _routes(self) -> list[Any]:
-        domains = [*ACCOUNTS, *CATALOGUE, *TRAINING, *HISTORY, *SYNC]
+        domains = [*ACCOUNTS, *CATALOGUE, *TRAINING, *HISTORY, *RUNNING, *ANALYTICS, *SYNC]
         return [
             SystemController,
             KeysController,

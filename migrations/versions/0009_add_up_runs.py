@@ -145,9 +145,22 @@ BEGIN
     IF users IS NOT NULL THEN
         PERFORM add_up_runs(users, days);
     END IF;
+    {plans}
     RETURN NULL;
 END $$
 """
+# Sums alone can be kept by differences. A plan that is being deleted takes its sum with it.
+ADD_UP_PLANS = """
+    INSERT INTO plan_run_totals (plan_id, runs, distance_km)
+    SELECT p.id, sum(changed.runs), sum(changed.distance_km)
+    FROM ({changed}) AS changed JOIN running_plans p ON p.id = changed.plan_id
+    GROUP BY p.id HAVING sum(changed.runs) <> 0 OR sum(changed.distance_km) <> 0
+    ORDER BY p.id
+    ON CONFLICT (plan_id) DO UPDATE SET runs = plan_run_totals.runs + excluded.runs,
+        distance_km = plan_run_totals.distance_km + excluded.distance_km;
+"""
+MORE = "SELECT plan_id, 1 AS runs, distance_km FROM new_rows"
+LESS = "SELECT plan_id, -1 AS runs, -distance_km AS distance_km FROM old_rows"
 CHANGES = {
     "insert": "NEW TABLE AS new_rows",
     "update": "OLD TABLE AS old_rows NEW TABLE AS new_rows",
@@ -199,6 +212,20 @@ def create_totals() -> None:
         ),
         sa.PrimaryKeyConstraint("user_id", "period", "starts_on", name=op.f("pk_run_totals")),
     )
+    op.create_table(
+        "plan_run_totals",
+        sa.Column("plan_id", sa.Uuid(), nullable=False),
+        sa.Column("runs", sa.Integer(), nullable=False),
+        sa.Column("distance_km", sa.Numeric(precision=12, scale=3), nullable=False),
+        sa.CheckConstraint("runs BETWEEN -2147483647 AND 2147483647", name=op.f("ck_plan_run_totals_runs")),
+        sa.CheckConstraint(
+            "distance_km BETWEEN -999999999.999 AND 999999999.999", name=op.f("ck_plan_run_totals_distance_km")
+        ),
+        sa.ForeignKeyConstraint(
+            ["plan_id"], ["running_plans.id"], name=op.f("fk_plan_run_totals_plan_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("plan_id", name=op.f("pk_plan_run_totals")),
+    )
     columns, update = ", ".join(COLUMNS), ", ".join(f"{column} = excluded.{column}" for column in COLUMNS)
     periods = "".join(
         ADD_UP.format(
@@ -215,7 +242,11 @@ def create_totals() -> None:
         for period, (first, behind, parts, date, kind, figures) in PERIODS.items()
     )
     op.execute(ADD_UP_DAYS.format(periods=periods))
-    op.execute(ADD_UP_CHANGED)
+    insert, delete, update = (
+        ADD_UP_PLANS.format(changed=changed) for changed in (MORE, LESS, f"{MORE} UNION ALL {LESS}")
+    )
+    plans = f"IF TG_OP = 'INSERT' THEN {insert} ELSIF TG_OP = 'DELETE' THEN {delete} ELSE {update} END IF;"
+    op.execute(ADD_UP_CHANGED.format(plans=plans))
     for change, tables in CHANGES.items():
         op.execute(
             f"CREATE TRIGGER add_up_{change} AFTER {change} ON runs"
@@ -224,6 +255,10 @@ def create_totals() -> None:
     op.execute(
         "SELECT add_up_runs(array_agg(user_id), array_agg(local_date))"
         " FROM (SELECT DISTINCT user_id, local_date FROM runs) AS stored HAVING count(*) > 0"
+    )
+    op.execute(
+        "INSERT INTO plan_run_totals SELECT plan_id, count(*), sum(distance_km) FROM runs"
+        " WHERE plan_id IS NOT NULL GROUP BY plan_id"
     )
 
 
@@ -247,6 +282,7 @@ def downgrade() -> None:
     # With its triggers.
     op.execute("DROP FUNCTION add_up_changed_runs() CASCADE")
     op.execute("DROP FUNCTION add_up_runs(uuid[], date[])")
+    op.drop_table("plan_run_totals")
     op.drop_table("run_totals")
     op.drop_index("idx_runs_user_start", table_name="runs")
     for column in ("elapsed_seconds", "splits"):

@@ -154,6 +154,7 @@ VALID: Mapping[str, Mapping[str, Any]] = {
         "longest": 5,
         "longest_run": made(uuid7),
     },
+    "plan_run_totals": {"plan_id": parent("running_plans"), "runs": 1, "distance_km": 5},
     "calendar_link": {"plan_id": parent("running_plans"), "token_hash": lambda _: secrets.token_bytes(32)},
     "run_original": {
         "run_id": parent("runs"),

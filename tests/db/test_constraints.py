@@ -130,6 +130,8 @@ AMOUNTS: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("runs", "perceived_effort"): ([0, Decimal("10.1"), NAN], [1, 10]),
     ("run_totals", "runs"): ([0], [1, 2**31 - 1]),
     ("run_totals", "distance_km"): ([0, NAN], [Decimal("0.05")]),
+    ("plan_run_totals", "runs"): ([-(2**31)], [0, 2**31 - 1]),
+    ("plan_run_totals", "distance_km"): ([NAN], [0]),
     ("run_totals", "longest"): ([0, 1001, NAN], [Decimal("0.05"), 1000]),
     **{
         ("run_import", column): ([-1], [0, 2**31 - 1])

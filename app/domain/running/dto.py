@@ -18,7 +18,6 @@ from app.http.fields import Instant, Kilometres, Line, LongText, Measure, Name, 
 
 __all__ = (
     "CalendarAddress",
-    "NewCalendarLink",
     "NewPlanWorkout",
     "NewRun",
     "NewRunningPlan",
@@ -332,10 +331,6 @@ class CalendarAddress(Struct, rename="camel", kw_only=True, omit_defaults=True):
     token: str | None = None
     path: str | None = None
     created_at: datetime
-
-
-class NewCalendarLink(Input):
-    """A link to make: there is nothing to choose."""
 
 
 class PlanSort(StrEnum):

@@ -31,6 +31,7 @@ from app.db.constraints import amount, calendar_dates, instants, line, long_text
 
 __all__ = (
     "CalendarLink",
+    "PlanRunTotals",
     "Run",
     "RunPeriod",
     "RunSource",
@@ -280,6 +281,21 @@ class RunTotals(Base):
     fastest_marathon_run: Mapped[UUID | None]
     best_effort: Mapped[float | None] = mapped_column(Double)
     best_effort_run: Mapped[UUID | None]
+
+
+class PlanRunTotals(Base):
+    """What the runs of a plan add up to, by the same triggers. A plan that never had runs has no row."""
+
+    __tablename__ = "plan_run_totals"
+    __table_args__ = (
+        # A difference is checked before it is added to what is there.
+        amount("runs", -(2**31 - 1), 2**31 - 1),
+        amount("distance_km", "-999999999.999", "999999999.999"),
+    )
+
+    plan_id: Mapped[UUID] = mapped_column(ForeignKey("running_plans.id", ondelete="CASCADE"), primary_key=True)
+    runs: Mapped[int]
+    distance_km: Mapped[Decimal] = mapped_column(Numeric(12, 3))
 
 
 class CalendarLink(Base):

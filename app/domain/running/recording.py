@@ -18,7 +18,7 @@ from app.domain.running.dto import NewSplit
 from app.domain.running.models import RunSource
 from app.domain.running.rules import RUNNING_TYPES, check_run_figures, check_start
 
-__all__ = ("OpenWorkout", "RunValues", "StoredRun", "best_workout", "hold_runner", "record_runs")
+__all__ = ("OpenWorkout", "RunValues", "StoredRun", "as_json", "best_workout", "hold_runner", "record_runs")
 
 # ruff: noqa: S608 (statements are put together from the constants of this module alone; values are parameters)
 
@@ -183,7 +183,7 @@ async def record_runs(session: AsyncSession, user_id: UUID, runs: Sequence[RunVa
     # A run that repeats one of the same call has that one's id.
     new = {row["id"]: row for row in reversed(rows)}
     if new:
-        await connection.execute(_STORE, user_id, _json(list(new.values())))
+        await connection.execute(_STORE, user_id, as_json(list(new.values())))
     return outcomes
 
 
@@ -204,7 +204,7 @@ async def _meet(connection: "Connection", user_id: UUID, runs: Sequence[RunValue
         }
         for place, run in enumerate(runs)
     ]
-    rows = await connection.fetch(_MEET, user_id, _json(asked))
+    rows = await connection.fetch(_MEET, user_id, as_json(asked))
     return [
         _Met(row["local_date"], row["stored_id"], _workouts.decode(row["workouts"]) if row["workouts"] else [])
         for row in rows
@@ -235,6 +235,7 @@ def _linked(run: RunValues, workouts: Sequence[OpenWorkout]) -> StoredRun:
     return StoredRun(uuid7(), is_new=True, plan_id=run.plan_id, workout_id=run.workout_id)
 
 
-def _json(rows: Sequence[dict[str, object]]) -> str:
+def as_json(rows: Sequence[object]) -> str:
+    """Rows as a parameter of a statement."""
     # As JSON: on each new connection, asyncpg asks the catalogue about array types before their first use.
     return _encoder.encode(rows).decode()

@@ -149,9 +149,7 @@ def _wrong_splits(run: _Figures, splits: Sequence[NewSplit]) -> Iterator[BrokenF
         yield BrokenField("rule", "splits", f"The splits are {duration} s, and the run is {run.duration} s.")
 
 
-def check_run_figures(
-    distance: Decimal, duration: int, elapsed: int | None, splits: Sequence[NewSplit] | None
-) -> None:
+def check_run_figures(distance: Decimal, duration: int, elapsed: int | None, splits: Sequence[NewSplit] | None) -> None:
     """Refuse a run whose figures do not go together.
 
     Raises:
