@@ -16,6 +16,7 @@ from app.domain.accounts.controllers import ACCOUNTS
 from app.domain.analytics.controllers import ANALYTICS
 from app.domain.catalogue.controllers import CATALOGUE
 from app.domain.history.controllers import HISTORY
+from app.domain.imports.controllers import IMPORTS
 from app.domain.running.controllers import RUNNING
 from app.domain.sync.controllers import SYNC
 from app.domain.system.controllers import KeysController, SystemController
@@ -91,7 +92,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             yield
 
     def _routes(self) -> list[Any]:
-        domains = [*ACCOUNTS, *CATALOGUE, *TRAINING, *HISTORY, *RUNNING, *ANALYTICS, *SYNC]
+        domains = [*ACCOUNTS, *CATALOGUE, *TRAINING, *HISTORY, *RUNNING, *ANALYTICS, *IMPORTS, *SYNC]
         return [
             SystemController,
             KeysController,
@@ -115,6 +116,8 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "exercise_reader": lambda: resources.exercise_reader,
             "session_reader": lambda: resources.session_reader,
             "change_reader": lambda: resources.change_reader,
+            "workshop": lambda: resources.workshop,
+            "import_runner": lambda: resources.import_runner,
             "principal": _principal,
             "page": provide_page,
         }

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -18,6 +19,7 @@ from msgspec import Struct
 from app.domain.imports.activity import Activity, Totals, Unreadable
 from app.domain.imports.figures import Figures, figures_of
 from app.domain.imports.formats.xml import number_of
+from app.domain.imports.names import plain_line
 from app.domain.imports.reading import MAX_ACTIVITY_BYTES, check_bounds, is_packed
 
 __all__ = ("MAX_ACTIVITIES", "ArchiveActivity", "ArchiveIndex", "Member", "open_archive", "read_members")
@@ -94,8 +96,6 @@ def open_archive(path: str) -> ArchiveIndex:
     """Read the archive's table, and look whether its files can be had."""
     try:
         with ZipFile(path) as archive:
-            if len(archive.filelist) > _MAX_ENTRIES:
-                raise Unreadable(f"The archive has more than {_MAX_ENTRIES:,} entries.")
             return _index(archive)
     except Unreadable as error:
         return ArchiveIndex(reason=str(error))
@@ -138,6 +138,8 @@ def _read(archive: ZipFile, entry: ZipInfo, limit: int) -> bytes:
 
 
 def _index(archive: ZipFile) -> ArchiveIndex:
+    if len(archive.filelist) > _MAX_ENTRIES:
+        raise Unreadable(f"The archive has more than {_MAX_ENTRIES:,} entries.")
     entries = {entry.filename: entry for entry in archive.infolist()}
     table = min((name for name in entries if PurePosixPath(name).name == _TABLE), key=len, default=None)
     if table is None:
@@ -198,16 +200,16 @@ def _metres(kilometres: str) -> str:
 
 def _activity(row: Mapping[str, str], files: Mapping[str, ZipInfo]) -> ArchiveActivity:
     external_id, filename = row.get("Activity ID", "").strip(), row.get("Filename", "").strip()
-    name = _line(filename or row.get("Activity Name", "") or external_id or "?")
+    name = plain_line(filename or row.get("Activity Name", "") or external_id) or "?"
     notes = _notes(row)
+    if not _ID.fullmatch(external_id):
+        return ArchiveActivity(name, external_id, notes, reason="Its row in activities.csv has no number.")
+    if filename:
+        entry = files.get(filename)
+        if entry is None:
+            return ArchiveActivity(name, external_id, notes, reason="Its file is not in the archive.")
+        return ArchiveActivity(name, external_id, notes, entry.filename, entry.file_size)
     try:
-        if not _ID.fullmatch(external_id):
-            raise Unreadable("Its row in activities.csv has no number.")
-        if filename:
-            entry = files.get(filename)
-            if entry is None:
-                raise Unreadable("Its file is not in the archive.")
-            return ArchiveActivity(name, external_id, notes, entry.filename, entry.file_size)
         return ArchiveActivity(name, external_id, notes, figures=_figures(row))
     except Unreadable as error:
         return ArchiveActivity(name, external_id, notes, reason=str(error))
@@ -250,14 +252,10 @@ def _started(date: str) -> float:
             return datetime.strptime(plain, pattern).replace(tzinfo=UTC).timestamp()
         except ValueError:
             continue
-    raise Unreadable(f"Its date can't be read: {_line(plain)[:60]}.")
-
-
-def _line(text: str) -> str:
-    return _BLANKS.sub(" ", _CONTROL.sub("", text)).strip()[:200] or "?"
+    raise Unreadable(f"Its date can't be read: {plain_line(plain, 60)}.")
 
 
 def _notes(row: Mapping[str, str]) -> str | None:
     parts = (row.get("Activity Name", ""), row.get("Activity Description", ""))
     text = "\n\n".join(_CONTROL.sub("", part.replace("\r\n", "\n")).strip() for part in parts if part.strip())
-    return text[:_MAX_NOTES] or None
+    return unicodedata.normalize("NFC", text)[:_MAX_NOTES] or None

@@ -17,7 +17,17 @@ from msgspec import Struct
 from app.domain.imports.archive import ArchiveIndex, Member, open_archive, read_members
 from app.domain.imports.reading import FileReading, is_packed, read_file
 
-__all__ = ("LENGTH", "Failed", "OpenArchive", "Original", "ReadContent", "ReadMembers", "ReadUpload", "Reply", "Request")
+__all__ = (
+    "LENGTH",
+    "Failed",
+    "OpenArchive",
+    "Original",
+    "ReadContent",
+    "ReadMembers",
+    "ReadUpload",
+    "Reply",
+    "Request",
+)
 
 LENGTH: Final = 8
 """Bytes of the number before each message."""

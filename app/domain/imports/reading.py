@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from app.domain.imports.activity import Activity, Unreadable, is_running
 from app.domain.imports.figures import Figures, figures_of
+from app.domain.imports.names import plain_line
 
-__all__ = ("MAX_ACTIVITY_BYTES", "FileReading", "ReadRun", "is_packed", "read_file", "unpacked")
+__all__ = ("MAX_ACTIVITY_BYTES", "FileReading", "ReadRun", "check_bounds", "is_packed", "read_file", "unpacked")
 
 MAX_ACTIVITY_BYTES: Final = 64_000_000
 """What a file may unpack to: a run of a day, as its largest format keeps it, takes half of that."""
@@ -121,7 +122,7 @@ def _readers() -> Mapping[str, Read]:
 
 def _read(activity: Activity, *, trusts_sport: bool) -> ReadRun:
     if trusts_sport and not is_running(activity.sport):
-        return ReadRun(reason=f"Its sport is {activity.sport[:50]}, not running.", is_other_sport=True)
+        return ReadRun(reason=f"Its sport is {plain_line(activity.sport, 50)}, not running.", is_other_sport=True)
     try:
         figures = figures_of(activity)
         check_bounds(figures)

@@ -1,4 +1,4 @@
-"""A worker's side of the process that reads files: started when it is needed, ended when it is idle or takes too long."""
+"""A worker's side of the process that reads files: started when needed, ended when it is idle or takes too long."""
 
 import asyncio
 import contextlib

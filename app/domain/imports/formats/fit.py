@@ -164,9 +164,7 @@ def read_fit(content: bytes) -> list[Activity]:
 def _messages(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
     source = io.BytesIO(content)
     # Without its processor, which would make a datetime of each timestamp.
-    with FitReader(
-        source, processor=None, check_crc=CrcCheck.RAISE, error_handling=ErrorHandling.IGNORE
-    ) as reader:
+    with FitReader(source, processor=None, check_crc=CrcCheck.RAISE, error_handling=ErrorHandling.IGNORE) as reader:
         for frame in reader:
             if not isinstance(frame, FitDataMessage) or (wanted := _WANTED.get(frame.global_mesg_num)) is None:
                 continue
