@@ -116,51 +116,70 @@ BEGIN
     {periods}
 END $$
 """
-ADD_UP_CHANGED = """
-CREATE FUNCTION add_up_changed_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+# What a statement changes is noted, and added up when the transaction commits: so an open one holds up nobody.
+NOTE_CHANGED = """
+CREATE FUNCTION note_changed_runs() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    users uuid[];
-    days date[];
+    days text;
+    plans text;
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        SELECT array_agg(user_id), array_agg(local_date) INTO users, days
-        FROM (SELECT DISTINCT user_id, local_date FROM new_rows) AS changed;
-    ELSIF TG_OP = 'DELETE' THEN
-        SELECT array_agg(user_id), array_agg(local_date) INTO users, days
-        FROM (
-            SELECT DISTINCT o.user_id, o.local_date FROM old_rows o JOIN user_account u ON u.id = o.user_id
-        ) AS changed;
-    ELSE
-        SELECT array_agg(user_id), array_agg(local_date) INTO users, days
-        FROM (
-            SELECT DISTINCT user_id, local_date FROM (
-                (SELECT id, user_id, local_date, distance_km, duration_seconds FROM old_rows
-                EXCEPT SELECT id, user_id, local_date, distance_km, duration_seconds FROM new_rows)
-                UNION ALL
-                (SELECT id, user_id, local_date, distance_km, duration_seconds FROM new_rows
-                EXCEPT SELECT id, user_id, local_date, distance_km, duration_seconds FROM old_rows)
-            ) AS differing
-        ) AS changed;
+    IF TG_OP = 'INSERT' THEN {insert}
+    ELSIF TG_OP = 'DELETE' THEN {delete}
+    ELSE {update}
     END IF;
-    IF users IS NOT NULL THEN
-        PERFORM add_up_runs(users, days);
-    END IF;
-    {plans}
+    PERFORM set_config('irontrack.days', concat(current_setting('irontrack.days', true), days), true),
+        set_config('irontrack.plans', concat(current_setting('irontrack.plans', true), plans), true);
     RETURN NULL;
 END $$
 """
-# Sums alone can be kept by differences. A plan that is being deleted takes its sum with it.
-ADD_UP_PLANS = """
-    INSERT INTO plan_run_totals (plan_id, runs, distance_km)
-    SELECT p.id, sum(changed.runs), sum(changed.distance_km)
-    FROM ({changed}) AS changed JOIN running_plans p ON p.id = changed.plan_id
-    GROUP BY p.id HAVING sum(changed.runs) <> 0 OR sum(changed.distance_km) <> 0
-    ORDER BY p.id
-    ON CONFLICT (plan_id) DO UPDATE SET runs = plan_run_totals.runs + excluded.runs,
-        distance_km = plan_run_totals.distance_km + excluded.distance_km;
+NOTE = """
+    SELECT string_agg(concat_ws(' ', user_id, local_date, ','), '') INTO days
+    FROM (SELECT DISTINCT user_id, local_date FROM ({days}) AS r) AS changed;
+    SELECT string_agg(concat_ws(' ', plan_id, runs, distance_km, ','), '') INTO plans
+    FROM (
+        SELECT plan_id, sum(runs) AS runs, sum(distance_km) AS distance_km FROM ({plans}) AS r
+        WHERE plan_id IS NOT NULL GROUP BY plan_id HAVING sum(runs) <> 0 OR sum(distance_km) <> 0
+    ) AS changed;
 """
+ROWS = "SELECT id, user_id, local_date, distance_km, duration_seconds FROM {rows}"
+NEW, OLD = ROWS.format(rows="new_rows"), ROWS.format(rows="old_rows")
 MORE = "SELECT plan_id, 1 AS runs, distance_km FROM new_rows"
 LESS = "SELECT plan_id, -1 AS runs, -distance_km AS distance_km FROM old_rows"
+NOTES = {
+    "insert": NOTE.format(days=NEW, plans=MORE),
+    "delete": NOTE.format(days=OLD, plans=LESS),
+    "update": NOTE.format(
+        days=f"({NEW} EXCEPT {OLD}) UNION ALL ({OLD} EXCEPT {NEW})", plans=f"{MORE} UNION ALL {LESS}"
+    ),
+}
+# The first of a transaction's runs adds up for all of them. Sums alone can be kept by differences; a plan that is
+# deleted takes its sum with it.
+ADD_UP_NOTED = """
+CREATE FUNCTION add_up_noted_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    days text := current_setting('irontrack.days', true);
+    plans text := current_setting('irontrack.plans', true);
+BEGIN
+    IF days <> '' THEN
+        PERFORM set_config('irontrack.days', '', true);
+        PERFORM add_up_runs(array_agg(user_id), array_agg(day)) FROM (
+            SELECT DISTINCT split_part(noted, ' ', 1)::uuid AS user_id, split_part(noted, ' ', 2)::date AS day
+            FROM string_to_table(rtrim(days, ','), ',') AS noted
+        ) AS changed;
+    END IF;
+    IF plans <> '' THEN
+        PERFORM set_config('irontrack.plans', '', true);
+        INSERT INTO plan_run_totals (plan_id, runs, distance_km)
+        SELECT p.id, sum(split_part(noted, ' ', 2)::integer), sum(split_part(noted, ' ', 3)::numeric)
+        FROM string_to_table(rtrim(plans, ','), ',') AS noted
+        JOIN running_plans p ON p.id = split_part(noted, ' ', 1)::uuid
+        GROUP BY p.id ORDER BY p.id
+        ON CONFLICT (plan_id) DO UPDATE SET runs = plan_run_totals.runs + excluded.runs,
+            distance_km = plan_run_totals.distance_km + excluded.distance_km;
+    END IF;
+    RETURN NULL;
+END $$
+"""
 CHANGES = {
     "insert": "NEW TABLE AS new_rows",
     "update": "OLD TABLE AS old_rows NEW TABLE AS new_rows",
@@ -242,16 +261,17 @@ def create_totals() -> None:
         for period, (first, behind, parts, date, kind, figures) in PERIODS.items()
     )
     op.execute(ADD_UP_DAYS.format(periods=periods))
-    insert, delete, update = (
-        ADD_UP_PLANS.format(changed=changed) for changed in (MORE, LESS, f"{MORE} UNION ALL {LESS}")
-    )
-    plans = f"IF TG_OP = 'INSERT' THEN {insert} ELSIF TG_OP = 'DELETE' THEN {delete} ELSE {update} END IF;"
-    op.execute(ADD_UP_CHANGED.format(plans=plans))
+    op.execute(NOTE_CHANGED.format(**NOTES))
+    op.execute(ADD_UP_NOTED)
     for change, tables in CHANGES.items():
         op.execute(
-            f"CREATE TRIGGER add_up_{change} AFTER {change} ON runs"
-            f" REFERENCING {tables} FOR EACH STATEMENT EXECUTE FUNCTION add_up_changed_runs()"
+            f"CREATE TRIGGER note_{change} AFTER {change} ON runs"
+            f" REFERENCING {tables} FOR EACH STATEMENT EXECUTE FUNCTION note_changed_runs()"
         )
+    op.execute(
+        "CREATE CONSTRAINT TRIGGER add_up_noted_runs AFTER INSERT OR UPDATE OR DELETE ON runs"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION add_up_noted_runs()"
+    )
     op.execute(
         "SELECT add_up_runs(array_agg(user_id), array_agg(local_date))"
         " FROM (SELECT DISTINCT user_id, local_date FROM runs) AS stored HAVING count(*) > 0"
@@ -279,8 +299,9 @@ def create_links() -> None:
 
 def downgrade() -> None:
     op.drop_table("calendar_link")
-    # With its triggers.
-    op.execute("DROP FUNCTION add_up_changed_runs() CASCADE")
+    for function in ("note_changed_runs", "add_up_noted_runs"):
+        # With its triggers.
+        op.execute(f"DROP FUNCTION {function}() CASCADE")
     op.execute("DROP FUNCTION add_up_runs(uuid[], date[])")
     op.drop_table("plan_run_totals")
     op.drop_table("run_totals")

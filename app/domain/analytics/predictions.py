@@ -1,5 +1,6 @@
 """Times that a runner may expect."""
 
+import math
 from typing import Final
 
 __all__ = ("MARATHON_KM", "PREDICTED_KM", "riegel")
@@ -21,4 +22,4 @@ def riegel(seconds: float, distance_km: float, target_km: float) -> int:
 
     Of several runs the best is the one with the least T / D^1.06: it predicts the best time for every distance.
     """
-    return round(seconds * (target_km / distance_km) ** _FATIGUE)
+    return round(seconds * math.pow(target_km / distance_km, _FATIGUE))
