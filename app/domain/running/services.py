@@ -36,6 +36,7 @@ from app.domain.running.models import RunningPlanStatus, RunSource, WorkoutType
 from app.domain.running.recording import RunValues, StoredRun, as_json, hold_runner, record_runs
 from app.domain.running.rules import duration_of, refuse, wrong_dates, wrong_plan, wrong_workout
 from app.errors import BrokenField, Conflict, NotFound, RuleBroken
+from app.http.fields import decode_hook
 from app.security.principal import Principal
 
 __all__ = (
@@ -110,7 +111,7 @@ SELECT (SELECT w.plan_id FROM running_workouts w JOIN running_plans p ON p.id = 
     EXISTS (SELECT FROM running_plans p WHERE p.id = $3 AND p.user_id = $1) AS has_plan
 """
 
-_splits = msgspec.json.Decoder(list[NewSplit])
+_splits = msgspec.json.Decoder(list[NewSplit], dec_hook=decode_hook)
 
 
 class _Writer:
