@@ -151,7 +151,12 @@ class LimitSettings(Node, frozen=True, kw_only=True):
     ] = 900.0
     import_look: Annotated[
         float,
-        variable("IMPORT_LOOK", "Seconds between a worker's looks for imports to go on with.", gt=0, le=86400),
+        variable(
+            "IMPORT_LOOK",
+            "Seconds between a worker's looks for imports; what a dead one left waits for 5.",
+            gt=0,
+            le=86400,
+        ),
     ] = 4.0
     trusted_proxies: Annotated[
         tuple[str, ...],

@@ -58,10 +58,15 @@ _MESSAGES: Final[Mapping[str, tuple[int, tuple[tuple[str, int, str], ...]]]] = {
     ),
 }
 _LOCAL: Final = {name: number for number, name in enumerate(_MESSAGES)}
-_CRC: Final = (
-    0x0000, 0xCC01, 0xD801, 0x1400, 0xF001, 0x3C00, 0x2800, 0xE401,
-    0xA001, 0x6C00, 0x7800, 0xB401, 0x5000, 0x9C01, 0x8801, 0x4400,
-)  # fmt: skip
+
+
+def _crc_of(byte: int) -> int:
+    for _ in range(8):
+        byte = (byte >> 1) ^ (0xA001 if byte & 1 else 0)
+    return byte
+
+
+_CRC: Final = tuple(map(_crc_of, range(256)))
 
 
 def seconds(moment: datetime) -> int:
@@ -80,35 +85,41 @@ def altitude(metres: float) -> int:
 
 
 def fit_file(messages: Iterable[tuple[str, Mapping[str, int | None]]]) -> bytes:
-    """A whole file: header, each message with the definition it needs, checksum."""
+    """A whole file: each message with the definition it needs."""
     body, defined = bytearray(), set[str]()
     for name, values in messages:
         if name not in defined:
             defined.add(name)
-            body += _definition(name)
-        body += _data(name, values)
+            body += definition(name)
+        body += data(name, values)
+    return framed(body)
+
+
+def framed(body: bytes | bytearray) -> bytes:
+    """Messages between the header and the checksum."""
     head = struct.pack("<BBHI4s", 14, 0x20, 2132, len(body), b".FIT")
     head += struct.pack("<H", crc(head))
     return head + body + struct.pack("<H", crc(head + body))
 
 
-def crc(data: bytes | bytearray) -> int:
+def crc(content: bytes | bytearray) -> int:
     """The protocol's checksum of 16 bits."""
     value = 0
-    for byte in data:
-        for nibble in (byte & 0xF, byte >> 4):
-            value = (value >> 4) ^ _CRC[value & 0xF] ^ _CRC[nibble]
+    for byte in content:
+        value = (value >> 8) ^ _CRC[(value ^ byte) & 0xFF]
     return value
 
 
-def _definition(name: str) -> bytes:
+def definition(name: str) -> bytes:
+    """What says which fields the messages of a kind have."""
     number, fields = _MESSAGES[name]
     head = struct.pack("<BBBHB", 0x40 | _LOCAL[name], 0, 0, number, len(fields))
     parts = ((field, struct.calcsize(_TYPES[kind][1]), _TYPES[kind][0]) for _, field, kind in fields)
     return head + b"".join(struct.pack("<BBB", *part) for part in parts)
 
 
-def _data(name: str, values: Mapping[str, int | None]) -> bytes:
+def data(name: str, values: Mapping[str, int | None]) -> bytes:
+    """A message; the time comes first, behind a byte that tells its kind."""
     packed = bytearray([_LOCAL[name]])
     for field, _, kind in _MESSAGES[name][1]:
         _, code, nothing = _TYPES[kind]

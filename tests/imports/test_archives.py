@@ -62,4 +62,4 @@ async def test_an_archive_is_imported(athlete: Actor, connection: Connection) ->
     assert (manual["duration_seconds"], manual["elapsed_seconds"], manual["avg_heart_rate"]) == (600, 700, 151)
     assert float(manual["elevation_gain_m"]) == 12.5
     assert await connection.fetchval("SELECT count(*) FROM run_original") == 3
-    assert await connection.fetch("SELECT place, content FROM run_import_item") == [(5, None)]
+    assert await connection.fetch("SELECT place, content FROM run_import_item") == [(4, None)]

@@ -131,8 +131,9 @@ class RunFileController(Controller):
         """The file as it was sent, byte for byte; 404 for a run that was not read from one."""
         file = await import_reader.original(run_id, principal)
         disposition = f"attachment; filename=\"{_ascii(file.name)}\"; filename*=UTF-8''{quote(file.name, safe='')}"
-        headers = {"Content-Disposition": disposition}
-        return Stream(_plain(file), media_type=file.media_type, headers=headers)
+        # As a header, since the route's own media type would come before that of the answer.
+        headers = {"Content-Disposition": disposition, "Content-Type": file.media_type}
+        return Stream(_plain(file), headers=headers)
 
 
 class ImportController(Controller):

@@ -33,7 +33,7 @@ LENGTH: Final = 8
 """Bytes of the number before each message."""
 
 _MEMORY: Final = 1 << 30
-_NICENESS: Final = 10
+_NICENESS: Final = 5
 _LEVEL: Final = 6
 
 

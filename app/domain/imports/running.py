@@ -37,11 +37,11 @@ __all__ = ("ImportRunner",)
 
 # ruff: noqa: S608 (statements are put together from the constants of this module alone; values are parameters)
 
-_LEASE: Final = "interval '15 seconds'"
-_RENEW_EVERY: Final = 4.0
+_LEASE: Final = 3.5
+"""How many looks a lease lasts: so a worker that is late does not lose it, and one that is dead is soon replaced."""
 _BATCH: Final = 16
 _BATCH_BYTES: Final = 4_000_000
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 10
 _GIVEN_UP: Final = "It could not be stored."
 
 _WAITING: Final = "i.reason IS NULL AND (i.leased_until IS NULL OR i.leased_until < now())"
@@ -64,7 +64,8 @@ WITH chosen AS MATERIALIZED (
 ), fitting AS (
     SELECT import_id, place, sum(size) OVER (ORDER BY place) - size AS before FROM waiting
 )
-UPDATE run_import_item i SET lease = $1, leased_until = now() + {_LEASE}, attempts = i.attempts + 1
+UPDATE run_import_item i
+SET lease = $1, leased_until = now() + $2::float8 * interval '1 second', attempts = i.attempts + 1
 FROM fitting JOIN chosen ON chosen.id = fitting.import_id
 WHERE i.import_id = fitting.import_id AND i.place = fitting.place AND fitting.before < {_BATCH_BYTES}
 RETURNING i.import_id, i.place, i.name, i.activity::text AS activity, i.content, i.is_wrapped, i.attempts,
@@ -72,8 +73,9 @@ RETURNING i.import_id, i.place, i.name, i.activity::text AS activity, i.content,
 """
 
 _MINE: Final = "import_id = $1 AND lease = $2"
-_RENEW: Final = text(f"""
-    UPDATE run_import_item SET leased_until = now() + {_LEASE} WHERE import_id = :import_id AND lease = :lease
+_RENEW: Final = text("""
+    UPDATE run_import_item SET leased_until = now() + CAST(:seconds AS float8) * interval '1 second'
+    WHERE import_id = :import_id AND lease = :lease
 """)
 _HOLD: Final = f"SELECT place FROM run_import_item WHERE {_MINE} FOR UPDATE"
 
@@ -144,6 +146,7 @@ class ImportRunner:
         self._reader = reader
         self._workshop = workshop
         self._look_every = look_every
+        self._lease = _LEASE * look_every
         self._news = asyncio.Event()
 
     def wake(self) -> None:
@@ -175,7 +178,7 @@ class ImportRunner:
         lease = uuid4()
         async with self._transactions.begin() as session:
             connection = await raw_connection(session)
-            rows = sorted(await connection.fetch(_TAKE, lease), key=lambda row: row["place"])
+            rows = sorted(await connection.fetch(_TAKE, lease, self._lease), key=lambda row: row["place"])
         if not rows:
             return False
         batch = _Batch(lease, rows[0]["import_id"], rows[0]["user_id"], rows[0]["user_timezone"])
@@ -190,9 +193,10 @@ class ImportRunner:
 
         async def renew() -> None:
             while True:
-                await asyncio.sleep(_RENEW_EVERY)
+                await asyncio.sleep(self._look_every)
                 async with self._transactions.begin() as session:
-                    await session.execute(_RENEW, {"import_id": batch.import_id, "lease": batch.lease})
+                    held = {"import_id": batch.import_id, "lease": batch.lease, "seconds": self._lease}
+                    await session.execute(_RENEW, held)
 
         renewing = asyncio.create_task(renew())
         try:

@@ -35,7 +35,7 @@ __all__ = ("ImportReader", "ImportService", "KeptFile", "RunFileService", "media
 # ruff: noqa: S608 (statements are put together from the constants of this module alone; values are parameters)
 
 _MAX_ERRORS: Final = 100
-_BATCH_BYTES: Final = 8_000_000
+_BATCH_BYTES: Final = 4_000_000
 _BATCH_FILES: Final = 200
 
 _MEDIA_TYPES: Final = {

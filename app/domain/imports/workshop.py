@@ -131,7 +131,8 @@ class Workshop:
         process.stdin.write(encoded)
         await process.stdin.drain()
         head = await process.stdout.readexactly(LENGTH)
-        return _replies.decode(await process.stdout.readexactly(int.from_bytes(head, "big")))
+        reply: Reply = _replies.decode(await process.stdout.readexactly(int.from_bytes(head, "big")))
+        return reply
 
     async def _start(self) -> Process:
         # None of our variables: they hold passwords and keys, which have no business beside hostile files.

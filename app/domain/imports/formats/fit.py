@@ -1,10 +1,11 @@
 """FIT, the binary format of watches: each session of a file is an activity, the pauses of its timer end segments."""
 
 import io
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from fitdecode import CrcCheck, ErrorHandling, FitCRCError, FitDataMessage, FitEOFError, FitError, FitReader
+from fitdecode import CrcCheck, ErrorHandling, FitDataMessage, FitEOFError, FitError, FitReader
 
 from app.domain.imports.activity import MAX_POINTS, Activity, Point, Totals, Unreadable
 
@@ -15,6 +16,8 @@ _EPOCH: Final = 631_065_600
 _LATEST: Final = 4_133_980_800
 _SEMICIRCLE: Final = 180 / 2**31
 _ACTIVITY: Final = frozenset({4, "activity"})
+
+_SHORTEST: Final = 12
 
 _FILE, _SESSION, _RECORD, _EVENT = 0, 18, 20, 21
 
@@ -144,14 +147,14 @@ def read_fit(content: bytes) -> list[Activity]:
         Unreadable: it is damaged or cut off, or holds no activity but a course, a workout or settings.
     """
     file = _File()
+    if _is_damaged(content):
+        raise Unreadable("The file is damaged: its checksum is wrong.")
     try:
         for message, values in _messages(content):
             file.take(message, values)
-    except FitCRCError:
-        raise Unreadable("The file is damaged: its checksum is wrong.") from None
     except FitEOFError:
         raise Unreadable("The file is cut off.") from None
-    except (FitError, ValueError, TypeError, LookupError, ArithmeticError):
+    except (FitError, struct.error, ValueError, TypeError, LookupError, ArithmeticError):
         # The parser meets hostile bytes with whatever Python says of them.
         raise Unreadable("The file is damaged.") from None
     if file.kind is not None and file.kind not in _ACTIVITY:
@@ -161,10 +164,37 @@ def read_fit(content: bytes) -> list[Activity]:
     return file.activities()
 
 
+def _is_damaged(content: bytes) -> bool:
+    """Whether one of the files in it, of which there may be several, has a wrong checksum: CRC-16/ARC, by bytes."""
+    begins = 0
+    while len(content) - begins > _SHORTEST:
+        ends = begins + content[begins] + int.from_bytes(content[begins + 4 : begins + 8], "little") + 2
+        if ends > len(content):
+            # Cut off, which the parser says better.
+            return False
+        value = 0
+        for byte in content[begins:ends]:
+            value = (value >> 8) ^ _CRC[(value ^ byte) & 0xFF]
+        if value:
+            return True
+        begins = ends
+    return False
+
+
+def _crc_of(byte: int) -> int:
+    for _ in range(8):
+        byte = (byte >> 1) ^ (0xA001 if byte & 1 else 0)
+    return byte
+
+
+_CRC: Final = tuple(map(_crc_of, range(256)))
+
+
 def _messages(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
     source = io.BytesIO(content)
-    # Without its processor, which would make a datetime of each timestamp.
-    with FitReader(source, processor=None, check_crc=CrcCheck.RAISE, error_handling=ErrorHandling.IGNORE) as reader:
+    # Without its processor, which would make a datetime of each timestamp, and its checksum, which takes a quarter of
+    # the time; ours takes a fiftieth.
+    with FitReader(source, processor=None, check_crc=CrcCheck.DISABLED, error_handling=ErrorHandling.IGNORE) as reader:
         for frame in reader:
             if not isinstance(frame, FitDataMessage) or (wanted := _WANTED.get(frame.global_mesg_num)) is None:
                 continue
