@@ -186,17 +186,9 @@ def packed(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 
-async def send(actor: Actor, *files: tuple[str, bytes], status: int = 201, **headers: str) -> dict[str, Any]:
+async def send(actor: Actor, *files: tuple[str, bytes], status: int = 201) -> dict[str, Any]:
     """Send files of runs; what became of them."""
-    answer = await actor.client.post(FILES, files=[("files", file) for file in files], headers=headers)
+    answer = await actor.client.post(FILES, files=[("files", file) for file in files])
     assert answer.status_code == status, answer.text
     outcome: dict[str, Any] = answer.json()
     return outcome
-
-
-async def runs(actor: Actor) -> list[dict[str, Any]]:
-    """The runs of somebody, newest first."""
-    answer = await actor.client.get(RUNS)
-    assert answer.status_code == 200, answer.text
-    items: list[dict[str, Any]] = answer.json()["items"]
-    return items

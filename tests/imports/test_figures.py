@@ -135,11 +135,10 @@ def walks(draw: st.DrawFn, *, measured: bool | None = None) -> list[Point]:
             metre += step * draw(st.sampled_from([0.0, 0.2, 0.5, 2.0, 3.3, 6.0]))
         else:
             segment += 1
-    points.append(Point(time, segment, None if by_device else north(metre + 900), None if by_device else 13.0))
-    points[-1].distance = metre + 900 if by_device else None
-    points.append(Point(time + 200, segment, points[-1].latitude, points[-1].longitude))
-    points[-1].distance = metre + 1700 if by_device else None
-    points[-1].latitude = None if by_device else north(metre + 1700)
+    for seconds_on, further in ((0, 0), (300, 900), (500, 1700)):
+        there = metre + further
+        place = (None, None) if by_device else (north(there), 13.0)
+        points.append(Point(time + seconds_on, segment, *place, distance=there if by_device else None))
     return points
 
 
