@@ -75,6 +75,10 @@ trials *options:
 scale *options:
     {{ uv }} run python -m loadtests.scale {{ options }}
 
+# how long an archive of 5,000 files takes to import
+import-bench *options:
+    {{ uv }} run python -m loadtests.imports {{ options }}
+
 # lifters at work, against a running service
 load host="http://127.0.0.1:8000":
     {{ uv }} run locust --locustfile loadtests/locustfile.py --host {{ host }}

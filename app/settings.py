@@ -153,7 +153,7 @@ class LimitSettings(Node, frozen=True, kw_only=True):
         float,
         variable(
             "IMPORT_LOOK",
-            "Seconds between a worker's looks for imports; what a dead one left waits for 5.",
+            "Seconds between a worker's looks for imports; a dead one's are taken over after five.",
             gt=0,
             le=86400,
         ),

@@ -73,7 +73,9 @@ LEFT JOIN LATERAL (
 ) AS r ON true
 """
 
-_IS_RUNNING: Final = text("SELECT EXISTS (SELECT FROM run_import WHERE user_id = :user_id AND status = 'running')")
+_IS_RUNNING: Final = text("""
+    SELECT EXISTS (SELECT FROM run_import WHERE user_id = :user_id AND status = 'running' AND id <> :id)
+""")
 
 _BEGIN: Final = text("""
     INSERT INTO run_import (id, user_id, name, user_timezone, total, skipped, failed, status, finished_at)
@@ -224,10 +226,8 @@ class ImportService:
             RuleBroken: there is no such time zone.
         """
         zone = await canonical_timezone(session, timezone, "timezone") if timezone else principal.timezone
-        await hold_runner(session, principal.user_id)
-        if await session.scalar(_IS_RUNNING, {"user_id": principal.user_id}):
-            raise Conflict("Another import is running; wait for its end, or cancel it.")
         import_id = uuid7()
+        await self._refuse_second(session, import_id, principal)
         failed = sum(activity.reason is not None for activity in index.activities)
         await session.execute(
             _BEGIN,
@@ -245,6 +245,9 @@ class ImportService:
         connection = await raw_connection(session)
         for batch in _batches(index.activities):
             await self._add(connection, import_id, upload.files[0].path, batch)
+        # Once more, now that others have to wait: the files took a while.
+        await hold_runner(session, principal.user_id)
+        await self._refuse_second(session, import_id, principal)
         row = await connection.fetchrow(_READ, import_id, principal.user_id)
         if row is None:
             raise NotFound
@@ -266,6 +269,10 @@ class ImportService:
             await session.execute(_DROP_WAITING, wanted)
         else:
             await session.execute(_DELETE, wanted)
+
+    async def _refuse_second(self, session: AsyncSession, import_id: UUID, principal: Principal) -> None:
+        if await session.scalar(_IS_RUNNING, {"user_id": principal.user_id, "id": import_id}):
+            raise Conflict("Another import is running; wait for its end, or cancel it.")
 
     async def _add(
         self,
