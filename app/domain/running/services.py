@@ -300,7 +300,6 @@ class RunService(_Writer):
             RuleBroken: its figures do not go together, its workout is of another plan, or the time zone is unknown.
             Conflict: there is a run of this source and external id.
         """
-        await hold_runner(self._session, principal.user_id)
         if plan_id and data.plan_id not in {None, plan_id}:
             await self._linked_plan(None, data.plan_id, principal)
             raise RuleBroken.of("planId", "The path names another plan.")

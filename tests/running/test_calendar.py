@@ -1,0 +1,111 @@
+import re
+
+from tests.actors import Actor
+from tests.answers import problem
+from tests.running.steps import PLANS, WORKOUTS, Connection, body_of, make_plan, make_workout
+from tests.service import Service
+
+
+def events_of(text: str) -> list[dict[str, str]]:
+    """The events of a calendar: the values of their properties by their names."""
+    assert text.endswith("END:VCALENDAR\r\n")
+    lines = text.replace("\r\n ", "").split("\r\n")
+    events: list[dict[str, str]] = []
+    for line in lines:
+        if line == "BEGIN:VEVENT":
+            events.append({})
+        elif events and ":" in line:
+            name, _, value = line.partition(":")
+            events[-1][name] = value
+    return events
+
+
+async def events(actor: Actor, plan: dict[str, str]) -> list[dict[str, str]]:
+    answer = await actor.client.get(f"{PLANS}/{plan['id']}/calendar.ics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
+    assert all(len(line) <= 75 for line in answer.content.split(b"\r\n"))
+    return events_of(answer.text)
+
+
+class TestCalendar:
+    async def test_has_an_event_for_each_workout_with_a_date(self, athlete: Actor) -> None:
+        plan = await make_plan(athlete, goalRaceDate="2026-09-06")
+        notes = "Warm up; then 4 x 1 km, easy\nö" * 20
+        workout = await make_workout(
+            athlete,
+            plan,
+            name="Tempo, fast",
+            workoutType="tempo",
+            scheduledDate="2026-06-30",
+            targetPaceMinSec=245,
+            targetPaceMaxSec=250,
+            notes=notes,
+        )
+        await make_workout(athlete, plan)
+        event, race = await events(athlete, plan)
+        assert event["UID"] == f"{workout['id']}@irontrack"
+        assert (event["DTSTART;VALUE=DATE"], event["DTEND;VALUE=DATE"]) == ("20260630", "20260701")
+        assert event["SUMMARY"] == "Tempo\\, fast"
+        text = event["DESCRIPTION"].replace("\\n", "\n").replace("\\,", ",").replace("\\;", ";")
+        assert text == f"Tempo, 10 km\n4:05 to 4:10/km\n{notes}"
+        assert re.fullmatch(r"\d{8}T\d{6}Z", event["LAST-MODIFIED"])
+        assert race["DTSTART;VALUE=DATE"] == "20260906"
+
+    async def test_keeps_its_uids_and_counts_changes(self, athlete: Actor) -> None:
+        plan = await make_plan(athlete)
+        workout = await make_workout(athlete, plan, scheduledDate="2026-06-30")
+        other = await make_workout(athlete, plan, scheduledDate="2026-06-30")
+        before = await events(athlete, plan)
+        place = f"{WORKOUTS}/{workout['id']}"
+        body_of(await athlete.client.patch(place, json={"scheduledDate": "2026-06-29"}), 200)
+        after = await events(athlete, plan)
+        assert {event["UID"] for event in after} == {event["UID"] for event in before}
+        sequences = {event["UID"]: int(event["SEQUENCE"]) for event in before}
+        assert [event["UID"] for event in after] == [f"{key['id']}@irontrack" for key in (workout, other)]
+        assert [int(event["SEQUENCE"]) - sequences[event["UID"]] for event in after] == [1, 0]
+
+    async def test_has_an_etag(self, athlete: Actor) -> None:
+        plan = await make_plan(athlete)
+        place = f"{PLANS}/{plan['id']}/calendar.ics"
+        tag = (await athlete.client.get(place)).headers["etag"]
+        assert (await athlete.client.get(place, headers={"If-None-Match": tag})).status_code == 304
+        await make_workout(athlete, plan, scheduledDate="2026-06-30")
+        assert (await athlete.client.get(place, headers={"If-None-Match": tag})).status_code == 200
+
+
+class TestLink:
+    async def test_leads_to_the_calendar_without_an_account(self, athlete: Actor, service: Service) -> None:
+        plan = await make_plan(athlete)
+        await make_workout(athlete, plan, scheduledDate="2026-06-30")
+        link = f"{PLANS}/{plan['id']}/link"
+        problem(await athlete.client.get(link), 404)
+        answer = await athlete.client.post(link)
+        made = body_of(answer, 201)
+        assert answer.headers["location"] == link
+        assert made["path"] == f"/api/v1/shared/{made['token']}/calendar.ics"
+        nobody = service.client()
+        read = await nobody.get(made["path"])
+        assert read.headers["cache-control"] == "no-store"
+        assert len(events_of(read.text)) == 1
+        assert body_of(await athlete.client.get(link), 200) == {"createdAt": made["createdAt"]}
+        again = body_of(await athlete.client.post(link), 201)
+        problem(await nobody.get(made["path"]), 404)
+        assert (await nobody.get(again["path"])).status_code == 200
+        assert (await athlete.client.delete(link)).status_code == 204
+        problem(await nobody.get(again["path"]), 404)
+        problem(await athlete.client.delete(link), 404)
+
+    async def test_is_kept_as_a_hash_alone(self, athlete: Actor, connection: Connection) -> None:
+        plan = await make_plan(athlete)
+        made = body_of(await athlete.client.post(f"{PLANS}/{plan['id']}/link"), 201)
+        assert len(made["token"]) >= 43
+        [row] = await connection.fetch("SELECT * FROM calendar_link")
+        assert made["token"].encode() not in bytes(row["token_hash"])
+        assert made["token"] not in str(dict(row))
+
+    async def test_ends_with_the_plan(self, athlete: Actor, service: Service) -> None:
+        plan = await make_plan(athlete)
+        made = body_of(await athlete.client.post(f"{PLANS}/{plan['id']}/link"), 201)
+        assert (await athlete.client.delete(f"{PLANS}/{plan['id']}")).status_code == 204
+        problem(await service.client().get(made["path"]), 404)
