@@ -100,6 +100,7 @@ class Trial:
         upload: seconds until it had begun.
         seconds: from there to its end.
         pings: seconds that something small took meanwhile.
+        cpu: CPU seconds of each process of the service since the upload.
         resident: the most memory of a worker, in megabytes, and of the process that reads.
     """
 
@@ -107,6 +108,8 @@ class Trial:
         self.up = up
         self.upload = self.seconds = 0.0
         self.pings: list[float] = []
+        self.cpu: dict[int, float] = {}
+        self._before: dict[int, float] = {}
         self.resident = {"worker": 0.0, "reader": 0.0}
         self._client = httpx.Client(base_url=up.url, timeout=900)
 
@@ -120,6 +123,7 @@ class Trial:
 
     def run(self, path: Path, kill_at: float | None) -> dict[str, Any]:
         """Import an archive; what the service says at the end."""
+        self._before = {process.pid: cpu_seconds(process.pid) for process in self.up.processes()}
         began = time.monotonic()
         with path.open("rb") as file:
             answer = self._client.post(IMPORTS, files={"files": ("export.zip", file)})
@@ -149,6 +153,8 @@ class Trial:
         told: dict[str, Any] = self._client.get(path).raise_for_status().json()
         self.pings.append(time.monotonic() - began)
         for process in self.up.processes():
+            used = cpu_seconds(process.pid) - self._before.get(process.pid, 0.0)
+            self.cpu[process.pid] = max(self.cpu.get(process.pid, 0.0), used)
             kind = "reader" if "imports.process" in process.command else "worker"
             if kind == "reader" or "app.embedded.granian" in process.command:
                 self.resident[kind] = max(self.resident[kind], resident_megabytes(process.pid))
@@ -167,6 +173,15 @@ def resident_megabytes(pid: int) -> float:
     except OSError:
         return 0.0
     return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmRSS:")), 0.0)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def parent(pid: int) -> int:
@@ -207,6 +222,8 @@ def show(trial: Trial, told: dict[str, Any], runs: int, megabytes: float, allowe
     table.add_row("stored", f"{told['stored']:,}; runs there: {runs:,}; failed {told['failed']}", "each once")
     table.add_row("upload until 202", f"{trial.upload:.1f} s", "")
     table.add_row("in the background", f"{trial.seconds:.1f} s", f"all within {allowed:.0f} s")
+    each = sum(trial.cpu.values()) / told["total"]
+    table.add_row("CPU of the whole service", f"{each * 1e3:.0f} ms a run", f"{2e3 * MOST_SECONDS / 5000:.0f} ms")
     quantiles = statistics.quantiles(trial.pings, n=100) if len(trial.pings) > 1 else [0.0] * 99
     table.add_row("progress meanwhile", f"p50 {quantiles[49] * 1e3:.0f} ms, p99 {quantiles[98] * 1e3:.0f} ms", "")
     table.add_row("memory of a worker", f"{trial.resident['worker']:.0f} MB", "")

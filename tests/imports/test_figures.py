@@ -137,8 +137,9 @@ def walks(draw: st.DrawFn, *, measured: bool | None = None) -> list[Point]:
             segment += 1
     for seconds_on, further in ((0, 0), (300, 900), (500, 1700)):
         there = metre + further
-        place = (None, None) if by_device else (north(there), 13.0)
-        points.append(Point(time + seconds_on, segment, *place, distance=there if by_device else None))
+        latitude, longitude = (None, None) if by_device else (north(there), 13.0)
+        distance = there if by_device else None
+        points.append(Point(time + seconds_on, segment, latitude, longitude, None, distance))
     return points
 
 

@@ -4,6 +4,7 @@ It has a low priority, bounded memory, no secrets and no database. Whatever a fi
 it lives on, answers others meanwhile, and ends it when it takes too long. Run as ``python -m``.
 """
 
+import contextlib
 import gzip
 import os
 import resource
@@ -154,7 +155,9 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
 def main() -> None:
     """Give up what is not needed, and serve."""
     os.nice(_NICENESS)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    with contextlib.suppress(ValueError):
+        # Not every system has this limit.
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
