@@ -93,24 +93,29 @@ PERIODS = {
         of_parts("NULL::bigint"),
     ),
 }
+# Each period is one look into an index, whether there are one or thousands of them.
 ADD_UP = """
     INSERT INTO run_totals (user_id, period, starts_on, {columns})
-    SELECT changed.user_id, '{period}', changed.first, {figures}
+    SELECT changed.user_id, '{period}', changed.first, {sums}
     FROM (SELECT DISTINCT user_id, {first} AS first, {behind} AS behind FROM unnest(users, days) AS c (user_id, day))
         AS changed
-    JOIN {parts} r ON r.user_id = changed.user_id AND {kind} AND {date} >= changed.first AND {date} < changed.behind
-    GROUP BY changed.user_id, changed.first
+    CROSS JOIN LATERAL (
+        SELECT {figures} FROM {parts} r
+        WHERE r.user_id = changed.user_id AND {kind} AND {date} >= changed.first AND {date} < changed.behind
+    ) AS sum ({columns})
+    WHERE sum.runs > 0
     ON CONFLICT (user_id, period, starts_on) DO UPDATE SET {update};
     DELETE FROM run_totals t
     USING (SELECT DISTINCT user_id, {first} AS first, {behind} AS behind FROM unnest(users, days) AS c (user_id, day))
         AS changed
-    WHERE t.user_id = changed.user_id AND t.period = '{period}' AND t.starts_on = changed.first AND NOT EXISTS (
-        SELECT FROM {parts} r
-        WHERE r.user_id = changed.user_id AND {kind} AND {date} >= changed.first AND {date} < changed.behind);
+    WHERE t.user_id = changed.user_id AND t.period = '{period}' AND t.starts_on = changed.first AND (
+        SELECT 1 FROM {parts} r
+        WHERE r.user_id = changed.user_id AND {kind} AND {date} >= changed.first AND {date} < changed.behind LIMIT 1
+    ) IS NULL;
 """
 # Writers of the runs of one user take turns: each adds up what the one before has committed.
 ADD_UP_DAYS = """
-CREATE FUNCTION add_up_runs(users uuid[], days date[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION add_up_runs(users uuid[], days date[]) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     PERFORM FROM user_account WHERE id = ANY (users) ORDER BY id FOR NO KEY UPDATE;
     {periods}
@@ -245,6 +250,7 @@ def create_totals() -> None:
         ),
         sa.PrimaryKeyConstraint("plan_id", name=op.f("pk_plan_run_totals")),
     )
+    sums = ", ".join(f"sum.{column}" for column in COLUMNS)
     columns, update = ", ".join(COLUMNS), ", ".join(f"{column} = excluded.{column}" for column in COLUMNS)
     periods = "".join(
         ADD_UP.format(
@@ -256,6 +262,7 @@ def create_totals() -> None:
             kind=kind,
             figures=figures,
             columns=columns,
+            sums=sums,
             update=update,
         )
         for period, (first, behind, parts, date, kind, figures) in PERIODS.items()

@@ -10,7 +10,7 @@ from tests.actors import Actor
 from tests.answers import broken_fields, problem
 from tests.running.steps import PLANS, RUNS, SUMMARY, at, day, get, make_plan, make_workout, record
 
-EMPTY = {
+EMPTY: dict[str, Any] = {
     "totalRuns": 0,
     "totalDistanceKm": 0,
     "totalDurationSeconds": 0,
