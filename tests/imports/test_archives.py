@@ -225,9 +225,3 @@ class TestWaiting:
         assert (await athlete.client.delete(path)).status_code == 204
         problem(await athlete.client.get(path), 404)
         assert await connection.fetchval("SELECT count(*) FROM runs") == 0
-
-    async def test_whoever_has_lost_the_lease_stores_nothing(
-        self, athlete: Actor, waiting: httpx.Response, connection: Connection
-    ) -> None:
-        assert (await athlete.client.get(waiting.headers["location"])).json()["done"] == 0
-        assert await connection.fetchval("SELECT count(*) FROM runs") == 0
