@@ -167,10 +167,16 @@ async def test_what_is_no_archive_is_refused(
 async def test_an_older_archive_has_kilometres_alone(athlete: Actor, connection: Connection) -> None:
     columns = ["Activity ID", "Activity Date", "Activity Type", "Filename", "Elapsed Time", "Distance"]
     old = ["1", "Jun 1, 2018, 6:00:00\u202fAM", "Run", "", "600", "2.01"]
-    ended = await finished(athlete, await begin(athlete, archive([old], columns=columns)))
+    ended = await finished(athlete, await begin(athlete, archive([old, []], columns=columns)))
+    assert (ended["total"], ended["stored"]) == (1, 1)
+    [run] = await connection.fetch("SELECT distance_km::float8, duration_seconds FROM runs")
+    assert tuple(run) == (2.01, 600)
+
+
+async def test_where_the_plain_number_is_empty_the_rounded_one_counts(athlete: Actor, connection: Connection) -> None:
+    ended = await finished(athlete, await begin(athlete, archive([row(1, distance=" ")])))
     assert ended["stored"] == 1
-    [run] = await connection.fetch("SELECT distance_km::float8, duration_seconds, started_at::text FROM runs")
-    assert tuple(run)[:2] == (2.01, 600)
+    assert await connection.fetchval("SELECT distance_km::float8 FROM runs") == 2.0
 
 
 async def test_an_import_belongs_to_its_user(athlete: Actor, other_athlete: Actor) -> None:

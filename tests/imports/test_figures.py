@@ -14,7 +14,7 @@ from app.domain.imports.figures import Figures, Split, ascent, figures_of
 from app.domain.imports.reading import read_file
 from tests.actors import Actor
 from tests.imports.files import START, Connection, gpx_of, north, send
-from tests.imports.fit import RUNNING, fit_file, seconds
+from tests.imports.fit import CYCLING, RUNNING, fit_file, seconds
 
 BEGUN = START.timestamp()
 
@@ -214,6 +214,24 @@ def test_the_middle_of_the_earth_is_no_place() -> None:
         + "</trkseg></trk>"
     )
     assert [run.reason for run in read_file(content).runs] == ["It has neither positions nor a distance."]
+
+
+def test_each_session_of_a_file_has_its_own_points() -> None:
+    begun = seconds(START)
+    messages: list[tuple[str, dict[str, int | None]]] = [("file_id", {"type": 4, "time_created": begun})]
+    # One records on while the sport changes; the distance goes on too.
+    messages += [("record", {"timestamp": begun + second, "distance": second * 300}) for second in range(0, 1900, 100)]
+    for start, end, sport in ((0, 600, RUNNING), (700, 1200, CYCLING), (1300, 1800, RUNNING)):
+        session = {"timestamp": begun + end, "start_time": begun + start, "sport": sport}
+        messages.append(("session", {**session, "total_elapsed_time": (end - start) * 1000}))
+    reading = read_file(fit_file(messages))
+    assert [run.is_other_sport for run in reading.runs] == [False, True, False]
+    told = [
+        (run.figures.started - BEGUN, run.figures.distance_km, run.figures.moving_seconds)
+        for run in reading.runs
+        if run.figures
+    ]
+    assert told == [(0, 1.8, 600), (1300, 1.5, 500)]
 
 
 @given(st.binary(max_size=200))

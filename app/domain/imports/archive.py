@@ -178,14 +178,13 @@ def _rows(content: bytes) -> Iterator[Mapping[str, str]]:
             raise Unreadable(
                 f"activities.csv has no column {missing[0]}; ask Strava for the archive with English as its language."
             )
-        first = {name: index for index, name in reversed(list(enumerate(header)))}
+        distances = [index for index, name in enumerate(header) if name == "Distance"]
         for cells in reader:
             row = {name: value for name, value in zip(header, cells, strict=False) if value.strip()}
-            rounded = first.get("Distance")
-            if rounded is not None and header.count("Distance") == 1 and rounded < len(cells):
-                # An archive of before 2019 has only the kilometres.
-                row["Distance"] = _metres(cells[rounded])
-            if row:
+            if not any(value.strip() for index in distances[1:] for value in cells[index : index + 1]):
+                # A row, or an older archive, with the kilometres alone.
+                row["Distance"] = _metres("".join(cells[index] for index in distances[:1] if index < len(cells)))
+            if any(row.values()):
                 yield row
     except UnicodeDecodeError:
         raise Unreadable("activities.csv is not in UTF-8.") from None
