@@ -227,6 +227,20 @@ class TestTotals:
         assert await connection.fetchval("SELECT runs FROM run_totals WHERE period = 'ever'") == 16
         await assert_right(connection)
 
+    async def test_are_right_when_many_write_past_the_service(
+        self, athlete: Actor, connection: Connection, database: Database
+    ) -> None:
+        writers = [await asyncpg.connect(driver_url(database.url)) for _ in range(4)]
+
+        async def write(writer: Connection) -> None:
+            for n in range(15):
+                await writer.execute(INSERT, uuid7(), athlete.id, None, NOON + n * timedelta(days=1), "UTC", 5, 1500)
+
+        await asyncio.gather(*map(write, writers))
+        for writer in writers:
+            await writer.close()
+        await assert_right(connection)
+
     async def test_wait_for_nobody_before_the_commit(
         self, athlete: Actor, connection: Connection, database: Database
     ) -> None:
