@@ -1,6 +1,7 @@
 """What is kept of the sums of runs is what all runs add up to, whatever is done with them."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -145,7 +146,7 @@ class Steps:
                 start,
                 zone,
                 km,
-                min(max(round(km * pace), -int(-60 * km // 1)), int(3600 * km)),
+                min(max(round(km * pace), math.ceil(60 * km)), int(3600 * km)),
             )
 
     async def delete(self, _: None, place: int) -> None:
