@@ -57,6 +57,7 @@ COLUMNS: Final = {
     "training_session_exercises": (
         "id",
         "training_session_id",
+        "user_id",
         "exercise_id",
         "exercise_name_snapshot",
         "mode_snapshot",
@@ -108,9 +109,10 @@ class Maker:
         return [(user, "Ada", f"{user}@example.com", "-", self._role) for user in users]
 
     def possessions(self, user: UUID) -> dict[str, Rows]:
-        """What a user has besides sessions."""
+        """What a user has besides sessions: the first one more of it, as is fit for so many sessions."""
+        times = 10 if user == self.users[0] else 1
         made: dict[str, Rows] = {table: [] for table in COLUMNS}
-        for number in range(10):
+        for number in range(5 * times):
             made["exercises"].append((self.key(EPOCH), f"Lift {number}", "beginner", "strength", user))
             unit = self.key(EPOCH)
             made["training_units"].append((unit, f"Day {number}", user))
@@ -118,16 +120,16 @@ class Maker:
                 (unit, exercise.id, exercise.name, "reps", place, 5, 5)
                 for place, exercise in enumerate(self._exercises[:6], 1)
             ]
-        for number in range(2):
+        for number in range(times):
             plan = self.key(EPOCH)
             made["training_plans"].append((plan, f"Plan {number}", user, "beginner"))
             made["training_plan_units"] += [
-                (plan, unit[0], day, 1) for day, unit in enumerate(made["training_units"], 1)
+                (plan, unit[0], day, 1) for day, unit in enumerate(made["training_units"][-5:], 1)
             ]
-        for _ in range(50):
+        for _ in range(50 * times):
             start = EPOCH + YEARS * self._random.random()
             made["runs"].append((self.key(start), user, start, "Europe/Berlin", Decimal(10), 3000))
-        made["tombstone"] = [(user, "training_session", self.key(EPOCH)) for _ in range(20)]
+        made["tombstone"] = [(user, "training_session", self.key(EPOCH)) for _ in range(20 * times)]
         return made
 
     def sessions(self) -> Iterator[tuple[UUID, dict[str, Rows]]]:
@@ -146,12 +148,12 @@ class Maker:
             sets: Rows = []
             for place, exercise in enumerate(self._random.sample(self._exercises[:ROUTINE], EXERCISES), 1):
                 key = next(exercise_ids)
-                exercises.append((key, session, exercise.id, exercise.name, "reps", place))
+                exercises.append((key, session, user, exercise.id, exercise.name, "reps", place))
                 weight = WEIGHTS[self._random.randrange(len(WEIGHTS))]
                 sets += [(next(set_ids), key, "reps", order, weight, 5) for order in range(1, per_exercise + 1)]
             if number // every == town.own - 1 and mine:
                 # The last one tries what nobody has done before.
-                exercises.append((next(exercise_ids), session, None, "Something new", "reps", EXERCISES + 1))
+                exercises.append((next(exercise_ids), session, user, None, "Something new", "reps", EXERCISES + 1))
             yield (
                 user,
                 {

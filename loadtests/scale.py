@@ -6,17 +6,20 @@ and whether it reads a large table from end to end. Plans are those of a connect
 """
 
 import asyncio
+import logging
 import statistics
 import sys
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
 import msgspec
+import structlog
 from asyncpg import Record
 from msgspec import Struct
 from rich.console import Console
@@ -27,6 +30,7 @@ from app.db.reader import Reader
 from app.domain.catalogue.services import ExerciseReader
 from app.domain.history.dto import SessionFilters
 from app.domain.history.services import SessionReader
+from app.domain.history.statistics import StatisticsReader
 from app.domain.sync.services import ChangeReader
 from app.security.principal import Principal
 from app.settings import load_settings
@@ -39,6 +43,7 @@ MOST = 1.5
 """What the town may cost, compared with the user alone."""
 FEW = 32
 """Buffers of a request that finds nothing: only the depths of the indexes are left to compare."""
+QUARTER = timedelta(days=91)
 LARGE = 10_000
 """Rows of a table that must not be read from end to end."""
 EVERYBODY, ALONE = "everybody", "alone"
@@ -74,6 +79,7 @@ class Service:
     def __init__(self, reader: Recorder, process: Path, user: UUID) -> None:
         self.reader = reader
         self.sessions = SessionReader(reader)
+        self.statistics = StatisticsReader(reader)
         self.changes = ChangeReader(reader, ExerciseReader(reader.connection, ""))
         self.principal = Principal(
             user_id=user,
@@ -144,7 +150,7 @@ class Comparison(Struct, frozen=True):
 
 async def requests(service: Service) -> dict[str, Ask]:
     """What is asked, by its name."""
-    sessions, changes, principal = service.sessions, service.changes, service.principal
+    sessions, changes, sums, principal = service.sessions, service.changes, service.statistics, service.principal
     nothing = SessionFilters()
     pages = [await sessions.find(principal, nothing, None, 100)]
     while pages[-1].next_cursor:
@@ -160,6 +166,7 @@ async def requests(service: Service) -> dict[str, Ask]:
         "session": lambda: sessions.read(before.id, principal),
         "last time": lambda: sessions.previous(before.id, principal),
         "last time, one thing new": lambda: sessions.previous(newest.id, principal),
+        "statistics, a quarter": lambda: sums.add_up(principal, newest.local_date - QUARTER, newest.local_date),
         "sync, from the beginning": lambda: changes.find(principal, None, 100),
         "sync, half way": lambda: changes.find(principal, half, 100),
         "sync, nothing new": lambda: changes.find(principal, end, 100),
@@ -288,6 +295,8 @@ def main() -> None:
     parser.add_argument("--plans", action="store_true", help="print the plans too")
     options = parser.parse_args()
     town = Town(users=options.users, sessions=options.sessions, own=options.own, sets=options.sets)
+    # The user's longest statements are slow, and there are thousands of them.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     server = TestPostgres.started()
     try:
         comparisons = asyncio.run(measure(server, town))

@@ -1,4 +1,4 @@
-"""A demo athlete with six weeks of workouts, to look at."""
+"""A demo athlete with a plan and six weeks of its workouts, to look at."""
 
 import asyncio
 import random
@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 from asyncpg import Connection
 from msgspec import Struct
 from sqlalchemy import select, text
@@ -18,9 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.base import uuid7
 from app.db.engine import database_config
 from app.db.transaction import raw_connection
-from app.domain.catalogue.models import Exercise
+from app.domain.catalogue.models import DifficultyLevel, Exercise
 from app.domain.history.models import ExerciseMode, SessionStatus
+from app.domain.training.dto import NewPlan, NewUnit, PlanUnitEntry, TrainingPlan
+from app.domain.training.services import PlanService, UnitService
+from app.http.fields import Name, decode_hook
 from app.security.passwords import Passwords, password_problems
+from app.security.principal import Principal
 from app.settings import Settings
 
 __all__ = ("DemoAccount", "create_demo")
@@ -177,8 +182,45 @@ async def _add_demo(session: AsyncSession, settings: Settings) -> DemoAccount | 
         select(Exercise.slug, Exercise.id, Exercise.name).where(Exercise.is_system_default, Exercise.slug.in_(slugs))
     )
     catalogue = {row.slug: _Reference(row.id, row.name) for row in found}
-    await _add_history(await raw_connection(session), user_id, catalogue, datetime.now(UTC).date())
+    plan = await _add_plan(session, user_id, catalogue)
+    await _add_history(await raw_connection(session), user_id, catalogue, plan, datetime.now(UTC).date())
     return DemoAccount(EMAIL, password)
+
+
+async def _add_plan(session: AsyncSession, user_id: UUID, catalogue: dict[str, _Reference]) -> TrainingPlan:
+    """The programme as a plan of the athlete: a unit for each workout, on its day of the week."""
+    athlete = Principal(
+        user_id=user_id,
+        name=None,
+        email=EMAIL,
+        is_superuser=False,
+        role_slug="application-access",
+        timezone="UTC",
+        weight_unit="kg",
+        distance_unit="km",
+        version=1,
+    )
+    units = UnitService(session)
+    days = []
+    for workout in _PROGRAMME:
+        exercises = [_planned(lift, catalogue.get(lift.slug)) for lift in workout.lifts]
+        body = msgspec.convert({"name": workout.name, "exercises": exercises}, NewUnit, dec_hook=decode_hook)
+        unit = (await units.create(body, athlete)).document
+        days.append(PlanUnitEntry(training_unit_id=unit.id, day_number=workout.weekday + 1))
+    plan = NewPlan(name=Name("Four days a week"), difficulty_level=DifficultyLevel.INTERMEDIATE, units=days)
+    return (await PlanService(session).create(plan, athlete)).document
+
+
+def _planned(lift: _Lift, reference: _Reference | None) -> dict[str, object]:
+    """An exercise of a unit, as it is sent."""
+    targets: dict[ExerciseMode, dict[str, object]] = {
+        ExerciseMode.REPS: {"repsMin": lift.reps, "targetWeight": lift.first},
+        ExerciseMode.TIME: {"targetTimeSeconds": int(lift.first)},
+        ExerciseMode.DISTANCE: {"targetDistanceKm": lift.first},
+        ExerciseMode.SETS_ONLY: {},
+    }
+    what = {"exerciseId": reference.id} if reference else {"exerciseName": lift.name}
+    return {**what, **targets[lift.mode], "mode": lift.mode, "sets": lift.sets}
 
 
 async def _hashed(password: str, settings: Settings) -> str:
@@ -198,12 +240,29 @@ def _random_password() -> str:
             return password
 
 
-async def _add_history(connection: "Connection", user_id: UUID, catalogue: dict[str, _Reference], today: date) -> None:
+async def _add_history(
+    connection: "Connection", user_id: UUID, catalogue: dict[str, _Reference], plan: TrainingPlan, today: date
+) -> None:
     """Three statements, whatever the number of weeks."""
     sessions = list(_sessions(today))
+    days = {day.unit_name: day for day in plan.units}
     await connection.copy_records_to_table(
         "training_sessions",
-        columns=["id", "user_id", "start_time", "end_time", "duration_seconds", "user_timezone", "status", "notes"],
+        columns=[
+            "id",
+            "user_id",
+            "start_time",
+            "end_time",
+            "duration_seconds",
+            "user_timezone",
+            "status",
+            "training_plan_id",
+            "plan_name_snapshot",
+            "training_unit_id",
+            "unit_name_snapshot",
+            "plan_unit_id",
+            "day_number_snapshot",
+        ],
         records=[
             (
                 session.id,
@@ -213,9 +272,15 @@ async def _add_history(connection: "Connection", user_id: UUID, catalogue: dict[
                 (session.end - session.start) // timedelta(seconds=1),
                 "UTC",
                 SessionStatus.COMPLETED,
-                session.workout.name,
+                plan.id,
+                plan.name,
+                day.training_unit_id,
+                day.unit_name,
+                day.id,
+                day.day_number,
             )
             for session in sessions
+            for day in [days[session.workout.name]]
         ],
     )
     exercises = [

@@ -1,5 +1,6 @@
 """Which transaction changed a row last: what clients that synchronise ask for."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import BigInteger, Computed, Index, text
@@ -21,15 +22,17 @@ def writing_transaction(written: str) -> Computed:
     return Computed(f"writing_transaction({written})", persisted=True)
 
 
-def changes_index(table: str, owner: str, *, condition: str | None = None) -> Index:
+def changes_index(table: str, owner: str, *, told: Sequence[str] = ("version",), condition: str | None = None) -> Index:
     """The changes of what somebody owns, in their order.
 
     Args:
         owner: the column of the owner.
-        condition: which rows have one; None: all.
+        told: what is told of each change, so that rows are read only of those that are sent.
+        condition: which rows have an owner; None: all.
     """
     where = None if condition is None else text(condition)
-    return Index(f"ix_{table}_changes", owner, "changed_xid", "id", postgresql_where=where)
+    columns = owner, "changed_xid", "id"
+    return Index(f"ix_{table}_changes", *columns, postgresql_include=list(told), postgresql_where=where)
 
 
 class ChangesMixin:

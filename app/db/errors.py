@@ -1,13 +1,14 @@
 """Errors of PostgreSQL in the terms of the domain: by SQLSTATE, then by the constraint's name.
 
-The sentence of a named constraint stands beside it in the models, as ``info={"field": …, "message": …}``.
+The sentence of a named constraint stands beside it in the models, as ``info={"field": …, "message": …}``; that of an
+enumeration follows from its members.
 """
 
 from collections.abc import Iterator
 from functools import cache
 
 from asyncpg import InterfaceError
-from sqlalchemy import Constraint, Index, MetaData
+from sqlalchemy import Constraint, Enum, Index, MetaData
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -78,11 +79,21 @@ def _violation(state: str, name: str, metadata: MetaData) -> IronTrackError | No
 
 @cache
 def _sentences(metadata: MetaData) -> dict[str, tuple[str, str]]:
-    return {
+    written = {
         str(item.name): (item.info.get("field", "body"), item.info["message"])
         for item in _named(metadata)
         if item.name and "message" in item.info
     }
+    return {**dict(_enumerations(metadata)), **written}
+
+
+def _enumerations(metadata: MetaData) -> Iterator[tuple[str, tuple[str, str]]]:
+    for table in metadata.tables.values():
+        for column in table.columns:
+            if isinstance(column.type, Enum):
+                first, *others = column.name.removesuffix("_snapshot").split("_")
+                field = first + "".join(word.title() for word in others)
+                yield f"ck_{table.name}_{column.type.name}", (field, f"Expected one of {', '.join(column.type.enums)}.")
 
 
 def _named(metadata: MetaData) -> Iterator[Constraint | Index]:

@@ -123,16 +123,30 @@ class Precondition(Struct, frozen=True):
     """What the caller says about the stored state that a write may meet.
 
     Attributes:
-        tags: the states that fit; None: any that exists.
+        tags: the states that fit (If-Match); None: any that exists.
+        refused: the states that don't (If-None-Match); None: any that exists.
+        needs_state: whether there has to be a stored state.
     """
 
     tags: frozenset[str] | None = None
+    refused: frozenset[str] | None = frozenset()
+    needs_state: bool = False
 
     def check(self, version: int, access: str = "owner") -> None:
         """Compare with the stored state; to be called inside the write, with the root's row locked.
 
         Raises:
-            PreconditionFailed: the stored state is another one.
+            PreconditionFailed: the stored state is another one, or one that is refused.
         """
-        if self.tags is not None and version_tag(version, access) not in self.tags:
+        tag = version_tag(version, access)
+        if not (self.tags is None or tag in self.tags) or self.refused is None or tag in self.refused:
+            raise PreconditionFailed
+
+    def check_new(self) -> None:
+        """To be called where there is no stored state.
+
+        Raises:
+            PreconditionFailed: there has to be one.
+        """
+        if self.needs_state:
             raise PreconditionFailed

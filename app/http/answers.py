@@ -162,6 +162,11 @@ def created(versioned: Versioned[T], location: str, status_code: int = 201) -> A
 
 
 async def precondition(request: Request[Any, Any, Any]) -> Precondition:
-    """The dependency ``precondition``: what If-Match says about the stored state."""
-    headers: Sequence[str] = request.headers.getall("if-match", [])
-    return Precondition(tags(", ".join(headers))) if headers else Precondition()
+    """The dependency ``precondition``: what If-Match and If-None-Match say about the stored state."""
+    fitting: Sequence[str] = request.headers.getall("if-match", [])
+    refused: Sequence[str] = request.headers.getall("if-none-match", [])
+    return Precondition(
+        tags(", ".join(fitting)) if fitting else None,
+        tags(", ".join(refused)) if refused else frozenset(),
+        needs_state=bool(fitting),
+    )

@@ -167,16 +167,28 @@ def _nesting(body: bytes) -> int:
 
 def _drop_read_only(value: Any, kind: Any) -> None:
     """Remove, in place, the read-only fields of our own answers at every level."""
-    kind = _plain(kind)
-    if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, Struct):
-        for name in getattr(kind, "read_only", ()):
+    read_only, nested, item = _shape(kind)
+    if isinstance(value, dict):
+        for name in read_only:
             value.pop(name, None)
-        for field in msgspec.structs.fields(kind):
-            if field.encode_name in value:
-                _drop_read_only(value[field.encode_name], field.type)
-    elif isinstance(value, list) and (item := _item_kind(kind)) is not None:
+        for name, inner in nested:
+            if name in value:
+                _drop_read_only(value[name], inner)
+    elif isinstance(value, list) and item is not None:
         for part in value:
             _drop_read_only(part, item)
+
+
+@cache
+def _shape(kind: Any) -> tuple[frozenset[str], tuple[tuple[str, Any], ...], Any]:
+    """The read-only fields of a type, the wire names and types of those that hold others, and the type of its items."""
+    kind = _plain(kind)
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        fields = [(field.encode_name, field.type) for field in msgspec.structs.fields(kind)]
+        nested = tuple((name, inner) for name, inner in fields if any(_shape(inner)))
+        return getattr(kind, "read_only", frozenset()), nested, None
+    item = _item_kind(kind)
+    return frozenset(), (), item if item is not None and any(_shape(item)) else None
 
 
 def _plain(kind: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Idempotency-Key: a POST that is sent again gets the first answer again."""
+"""Idempotency-Key: a POST or PUT that is sent again gets the first answer again.
+
+A PUT may be sent again without one, but not with an If-Match that the first has left behind.
+"""
 
 import hmac
 import re
@@ -13,10 +16,13 @@ from app.http.answers import ANSWER, EncodedAnswer
 from app.http.problems import PROBLEM_TYPE, headers_for, known_error, problem_for
 from app.security.principal import Principal
 
-__all__ = ("BODY_DIGEST_KEY", "Replay", "encoded_answer", "keyed_request", "refused_answer", "replay")
+__all__ = ("BODY_DIGEST_KEY", "KEYED_METHODS", "Replay", "encoded_answer", "keyed_request", "refused_answer", "replay")
 
 BODY_DIGEST_KEY = "idempotency_digest_key"
 """Where the app's state keeps the secret that bodies are compared by."""
+
+KEYED_METHODS = frozenset({"POST", "PUT"})
+"""The methods of which a key is heeded."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS = frozenset({"content-type", "etag", "location"})
@@ -43,7 +49,9 @@ async def keyed_request(request: Request[Any, Any, Any], digest: bytes | None = 
     key = request.headers.get("idempotency-key")
     user = request.scope["user"]
     path = request.scope["path"]
-    if key is None or request.method != "POST" or not isinstance(user, Principal) or path.startswith("/api/v1/access/"):
+    if key is None or request.method not in KEYED_METHODS:
+        return None
+    if not isinstance(user, Principal) or path.startswith("/api/v1/access/"):
         return None
     if not _KEY.fullmatch(key):
         raise RuleBroken.of("Idempotency-Key", "Expected 1 to 255 visible ASCII characters.", "pattern")

@@ -23,6 +23,7 @@ from app.errors import NotFound
 from app.http.admission import PUBLIC
 from app.http.dto import Input
 from app.http.fields import Scalar
+from app.http.idempotency import KEYED_METHODS
 from app.http.parameters import parameter_kinds
 from app.http.problems import PROBLEM_TYPE
 from app.settings import VERSION, Settings
@@ -47,7 +48,7 @@ _PROBLEMS = {
     403: "The caller may not do this.",
     404: "There is no such thing, or the caller may not know of it.",
     409: "The state of what is stored forbids it.",
-    412: "If-Match names another state than the stored one.",
+    412: "If-Match names another state than the stored one, or If-None-Match this one.",
     413: "The body is too large.",
     415: "The body has a media type that is not understood.",
     422: "Rules are broken; `details` names each field.",
@@ -233,7 +234,8 @@ def _headers_of(handler: HTTPRouteHandler, method: str, path: str) -> list[dict[
     headers = []
     if "precondition" in handler.parsed_fn_signature.parameters:
         headers.append(_header("If-Match", "ETags, one of which the stored state must have; else 412.", {}))
-    if method == "POST" and "public" not in handler.opt and "/access/" not in path:
+        headers.append(_header("If-None-Match", "ETags, none of which the stored state may have; else 412.", {}))
+    if method in KEYED_METHODS and "public" not in handler.opt and "/access/" not in path:
         visible = {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
         headers.append(_header("Idempotency-Key", "With the same body: the first answer again, for 24 h.", visible))
     return headers

@@ -58,6 +58,28 @@ CHECKS = {
     },
 }
 
+# The foreign key refuses a session that is not there.
+TAKE_OWNER = """
+CREATE FUNCTION take_owner_of_session() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.user_id := coalesce(
+        (SELECT user_id FROM training_sessions WHERE id = NEW.training_session_id), NEW.training_session_id);
+    RETURN NEW;
+END $$
+"""
+
+# Writers of a session hold it first. So does what takes a link from its exercises, or each would wait for the other.
+HOLD_SESSIONS = """
+CREATE FUNCTION hold_sessions_of_unit_exercise() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM training_sessions s
+    WHERE s.id IN (
+        SELECT e.training_session_id FROM training_session_exercises e WHERE e.planned_unit_exercise_id = OLD.id)
+    ORDER BY s.id FOR NO KEY UPDATE;
+    RETURN OLD;
+END $$
+"""
+
 
 def upgrade() -> None:
     for table, columns in COLUMNS.items():
@@ -72,6 +94,44 @@ def upgrade() -> None:
     )
     # Which days of a plan somebody has done is asked for one user, and a public plan has many.
     index_days("plan_unit_id", "user_id")
+    add_owners()
+    op.execute(HOLD_SESSIONS)
+    op.execute(
+        "CREATE TRIGGER hold_sessions BEFORE DELETE ON training_unit_exercises"
+        " FOR EACH ROW EXECUTE FUNCTION hold_sessions_of_unit_exercise()"
+    )
+
+
+def add_owners() -> None:
+    """Whose an exercise of a session is stands in its own row, so that the last time of it is found by an index."""
+    op.add_column("training_session_exercises", sa.Column("user_id", sa.Uuid(), nullable=True))
+    op.execute(
+        "UPDATE training_session_exercises e SET user_id = s.user_id"
+        " FROM training_sessions s WHERE s.id = e.training_session_id"
+    )
+    op.alter_column("training_session_exercises", "user_id", nullable=False)
+    op.execute(TAKE_OWNER)
+    op.execute(
+        "CREATE TRIGGER take_owner BEFORE INSERT OR UPDATE OF training_session_id, user_id"
+        " ON training_session_exercises FOR EACH ROW EXECUTE FUNCTION take_owner_of_session()"
+    )
+    index_exercises("exercise_id", "user_id")
+    op.create_index(
+        "ix_training_session_exercises_name",
+        "training_session_exercises",
+        ["user_id", sa.text("lower(exercise_name_snapshot)")],
+        postgresql_where=sa.text("exercise_id IS NULL"),
+    )
+
+
+def index_exercises(*columns: str) -> None:
+    op.drop_index("ix_training_session_exercises_exercise_id", table_name="training_session_exercises")
+    op.create_index(
+        "ix_training_session_exercises_exercise_id",
+        "training_session_exercises",
+        columns,
+        postgresql_where=sa.text("exercise_id IS NOT NULL"),
+    )
 
 
 def index_days(*columns: str) -> None:
@@ -85,6 +145,12 @@ def index_days(*columns: str) -> None:
 
 
 def downgrade() -> None:
+    # With the triggers.
+    op.execute("DROP FUNCTION hold_sessions_of_unit_exercise() CASCADE")
+    op.execute("DROP FUNCTION take_owner_of_session() CASCADE")
+    op.drop_index("ix_training_session_exercises_name", table_name="training_session_exercises")
+    index_exercises("exercise_id")
+    op.drop_column("training_session_exercises", "user_id")
     index_days("plan_unit_id")
     for table, columns in COLUMNS.items():
         for column in columns:

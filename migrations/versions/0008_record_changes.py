@@ -66,6 +66,7 @@ def upgrade() -> None:
             op.f(f"ix_{table}_changes"),
             table,
             [owner, "changed_xid", "id"],
+            postgresql_include=["kind", "deleted_at"] if table == "tombstone" else ["version"],
             postgresql_where=sa.text(f"{owner} IS NOT NULL") if nullable else None,
         )
     # What they served is served by the new ones.

@@ -27,6 +27,22 @@ class TestDemo:
         assert all(exercise["sets"] for exercise in exercises)
         assert _heaviest(sessions[-8:]) < _heaviest(sessions[:8])
 
+    @pytest.mark.usefixtures("connection")
+    async def test_they_follow_a_plan(self, service: Service) -> None:
+        account = await asyncio.to_thread(create_demo, service.settings)
+        assert account is not None
+        client = service.client()
+        await sign_in(client, account.email, account.password)
+        [plan] = (await client.get("/api/v1/training-plans")).json()["items"]
+        progress = (await client.get(f"/api/v1/training-plans/{plan['id']}/progress")).json()
+        assert [(day["unitName"], day["dayNumber"], day["timesDone"]) for day in progress["days"]] == [
+            ("Push", 1, 6),
+            ("Pull", 2, 6),
+            ("Legs", 4, 6),
+            ("Conditioning", 6, 6),
+        ]
+        assert progress["round"] == 7
+
     async def test_its_exercises_are_those_of_the_catalogue(self, service: Service, connection: Connection) -> None:
         await asyncio.to_thread(create_demo, service.settings)
         alone = await connection.fetch(

@@ -127,12 +127,13 @@ class TestBudget:
             await start(athlete, trainingPlanId=plan["id"], trainingUnitId=unit["id"])
         assert len(sent) <= 6, sent
 
-    async def test_last_time_next_day_and_progress_take_one(self, athlete: Actor, statements: Counted) -> None:
+    async def test_last_time_statistics_and_progress_take_one(self, athlete: Actor, statements: Counted) -> None:
         unit = await make_unit(athlete, exercise(), exercise("Rows"))
         plan = await make_plan(athlete, [(unit, 1), (unit, 2)])
         session = await start(athlete, planUnitId=plan["units"][0]["id"])
         for path in (
             f"{SESSIONS}/{session['id']}/previous",
+            f"{SESSIONS}/statistics",
             f"{PLANS}/{plan['id']}/next",
             f"{PLANS}/{plan['id']}/progress",
         ):

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from app.db.base import uuid7
 from tests.actors import Actor
-from tests.history.workouts import SESSIONS, Connection, add_exercise, add_sets, exercise_path, read, sets_path, start
+from tests.history.workouts import (
+    SESSIONS,
+    Connection,
+    add_exercise,
+    add_sets,
+    create_exercise,
+    exercise_path,
+    read,
+    sets_path,
+    start,
+)
+from tests.training.templates import UNITS, exercise, make_plan, make_unit
 
 MOVES = st.lists(st.tuples(st.sampled_from(["add", "insert", "remove", "order"]), st.integers(0, 9)), max_size=12)
 
@@ -139,6 +150,16 @@ class TestAtOnce:
         assert len({answer.text for answer in answers}) == 1
         assert await connection.fetchval("SELECT count(*) FROM training_sessions") == 1
 
+    async def test_one_start_of_many_with_an_external_id_too_makes_it(
+        self, athlete: Actor, clients: list[httpx.AsyncClient], connection: Connection
+    ) -> None:
+        # Two keys that are found taken at the same moment: rare, so there are many tries.
+        for number in range(10):
+            body = {"id": str(uuid7()), "source": "strong", "externalId": str(number)}
+            answers = await asyncio.gather(*(client.post(SESSIONS, json=body) for client in clients))
+            assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
+        assert await connection.fetchval("SELECT count(*) FROM training_sessions") == 10
+
     async def test_a_start_against_a_deletion_never_brings_it_back(
         self, athlete: Actor, clients: list[httpx.AsyncClient], connection: Connection
     ) -> None:
@@ -205,6 +226,59 @@ class TestRemovedMeanwhile:
         assert (await waiting).status_code == 404
         # That of the deletion itself.
         assert await connection.fetchval("SELECT count(*) FROM tombstone") == 1
+
+    @pytest.mark.parametrize("what", ["training_units", "training_plans", "exercises", "training_unit_exercises"])
+    async def test_what_a_start_has_read_leaves_its_names(
+        self, athlete: Actor, connection: Connection, what: str
+    ) -> None:
+        exercise_id, name = await create_exercise(connection, athlete)
+        unit = await make_unit(athlete, {"exerciseId": str(exercise_id), "mode": "reps", "repsMin": 5})
+        plan = await make_plan(athlete, [(unit, 1)])
+        async with connection.transaction():
+            if what == "training_units":
+                await connection.execute("DELETE FROM training_plan_units")
+            key = {"training_plans": plan, "training_units": unit, "training_unit_exercises": unit["exercises"][0]}
+            condition = "created_by IS NOT NULL" if what == "exercises" else f"id = '{key[what]['id']}'"
+            await connection.execute(f"DELETE FROM {what} WHERE {condition}")
+            waiting = asyncio.create_task(start(athlete, planUnitId=plan["units"][0]["id"]))
+            await _somebody_waits(connection)
+        session = await waiting
+        assert session == await read(athlete, session)
+        assert (session["planName"], session["unitName"], session["dayNumber"]) == (plan["name"], unit["name"], 1)
+        [planned] = session["exercises"]
+        assert (planned["exerciseName"], planned["planned"]["repsMin"]) == (name, 5)
+        links = {
+            "training_plans": (session["trainingPlanId"], session["planUnitId"]),
+            "training_units": (session["trainingUnitId"], planned["plannedUnitExerciseId"], session["planUnitId"]),
+            "exercises": (planned["exerciseId"],),
+            "training_unit_exercises": (planned["plannedUnitExerciseId"],),
+        }
+        assert set(links[what]) == {None}
+
+
+class TestTemplatesGo:
+    """Whoever writes to a session holds it first, and so does what takes its links away."""
+
+    @pytest.mark.parametrize("what", ["the unit", "its exercise", "all exercises"])
+    async def test_while_a_session_of_them_is_written(self, athlete: Actor, connection: Connection, what: str) -> None:
+        unit = await make_unit(athlete, exercise(), exercise("Rows"))
+        session = await start(athlete, trainingUnitId=unit["id"])
+        path, child = f"{UNITS}/{unit['id']}", unit["exercises"][0]["id"]
+        calls = {
+            "the unit": ("DELETE", path, None),
+            "its exercise": ("DELETE", f"{path}/exercises/{child}", None),
+            "all exercises": ("PATCH", path, {"exercises": []}),
+        }
+        method, path, body = calls[what]
+        async with connection.transaction():
+            await connection.execute("SELECT FROM training_sessions FOR UPDATE")
+            waiting = asyncio.create_task(athlete.client.request(method, path, json=body))
+            await _somebody_waits(connection)
+            await connection.execute("UPDATE training_session_exercises SET superset_group = 1")
+        assert (await waiting).is_success
+        after = (await read(athlete, session))["exercises"]
+        assert [item["supersetGroup"] for item in after] == [1, 1]
+        assert after[0]["plannedUnitExerciseId"] is None
 
 
 async def _somebody_waits(connection: Connection) -> None:

@@ -9,6 +9,7 @@ from tests.actors import Actor
 from tests.history.workouts import SESSIONS, Connection, add_sets, create_exercise, read, start
 from tests.training.templates import PLANS, UNITS, exercise, grant, make_plan, make_unit, share
 
+STATISTICS = f"{SESSIONS}/statistics"
 LINKS = {"trainingPlanId", "trainingUnitId", "planUnitId", "exerciseId", "plannedUnitExerciseId", "updatedAt"}
 
 
@@ -20,8 +21,8 @@ class Trained:
         athlete: trained by them.
     """
 
-    def __init__(self, coach: Actor, athlete: Actor, **documents: Any) -> None:
-        self.coach, self.athlete = coach, athlete
+    def __init__(self, coach: Actor, athlete: Actor, superuser: Actor, **documents: Any) -> None:
+        self.coach, self.athlete, self.superuser = coach, athlete, superuser
         self.plan: dict[str, Any] = documents["plan"]
         self.unit: dict[str, Any] = documents["unit"]
         self.session: dict[str, Any] = documents["session"]
@@ -55,7 +56,11 @@ async def done(actor: Actor, plan: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(params=["own", "foreign"])
 async def trained(
-    request: pytest.FixtureRequest, athlete: Actor, other_athlete: Actor, connection: Connection
+    request: pytest.FixtureRequest,
+    athlete: Actor,
+    other_athlete: Actor,
+    superuser: Actor,
+    connection: Connection,
 ) -> Trained:
     coach = athlete if request.param == "own" else other_athlete
     custom, _ = await create_exercise(connection, coach)
@@ -70,6 +75,7 @@ async def trained(
     return Trained(
         coach,
         athlete,
+        superuser,
         plan=plan,
         unit=unit,
         session=session,
@@ -122,12 +128,26 @@ async def unshare(trained: Trained, _: Connection) -> None:
     await share(trained.coach, PLANS, trained.plan, "private")
 
 
+async def revoke(trained: Trained, _: Connection) -> None:
+    if trained.coach is not trained.athlete:
+        await _ok(trained.coach.client.delete(f"{PLANS}/{trained.plan['id']}/access/{trained.athlete.id}"))
+
+
 async def rename_exercises(_: Trained, connection: Connection) -> None:
     await connection.execute("UPDATE exercises SET name = name || ' (new)', default_mode = 'time'")
 
 
 async def archive_exercises(trained: Trained, _: Connection) -> None:
     await _ok(trained.coach.client.post(f"/api/v1/exercises/{trained.custom}/archive"))
+
+
+async def promote_exercises(trained: Trained, _: Connection) -> None:
+    await _ok(trained.superuser.client.post(f"/api/v1/exercises/{trained.custom}/promote"))
+
+
+async def merge_exercises(trained: Trained, connection: Connection) -> None:
+    into, _ = await create_exercise(connection, trained.coach)
+    await _ok(trained.coach.client.post(f"/api/v1/exercises/{trained.custom}/merge", json={"intoId": str(into)}))
 
 
 async def delete_exercises(trained: Trained, connection: Connection) -> None:
@@ -147,8 +167,11 @@ DEEDS: list[Deed] = [
     delete_plan,
     delete_plan_and_unit,
     unshare,
+    revoke,
     rename_exercises,
     archive_exercises,
+    promote_exercises,
+    merge_exercises,
     delete_exercises,
     delete_the_account_of_the_coach,
 ]
@@ -158,14 +181,17 @@ DEEDS: list[Deed] = [
 async def test_a_finished_session_stays_what_it_was(trained: Trained, connection: Connection, deed: Deed) -> None:
     athlete, session = trained.athlete, trained.session
     previous = await json(athlete, f"{SESSIONS}/{session['id']}/previous")
+    statistics = await json(athlete, f"{SESSIONS}/statistics")
     await deed(trained, connection)
     after = await read(athlete, session)
     assert plain(after) == plain(session)
     listed = (await json(athlete, SESSIONS))["items"]
     assert listed == [after, await read(athlete, trained.earlier)]
     assert (await json(athlete, SESSIONS, status="completed"))["items"] == listed
+    assert plain(await json(athlete, f"{SESSIONS}/statistics")) == plain(statistics)
+    assert plain(await json(athlete, STATISTICS)) == plain(statistics)
     again = await json(athlete, f"{SESSIONS}/{session['id']}/previous")
-    if deed is not delete_exercises:
+    if deed not in {delete_exercises, merge_exercises}:
         assert again == previous
     assert plain([item["previous"] for item in again]) == plain([item["previous"] for item in previous])
     await _correct(trained)

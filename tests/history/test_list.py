@@ -19,6 +19,7 @@ from tests.history.workouts import (
     add_sets,
     broken_fields,
     create_exercise,
+    fill,
     read,
     start,
 )
@@ -85,6 +86,13 @@ class TestList:
         await connection.execute("DELETE FROM training_sessions WHERE id = $1", gone)
         rest = await ids_of(athlete, pageSize=100, cursor=first["nextCursor"])
         assert [item["id"] for item in first["items"]] + rest == [str(key) for key in sorted(ids, reverse=True)]
+
+    async def test_long_sessions_come_in_smaller_parts(self, athlete: Actor, connection: Connection) -> None:
+        await insert_sessions(connection, athlete, [_NOON + timedelta(hours=hour) for hour in range(5)])
+        await fill(connection)
+        parts = await walk(athlete, 100)
+        assert [len(part) for part in parts] == [4, 1]
+        assert list(chain(*parts)) == list(chain(*await walk(athlete, 1)))
 
     async def test_a_deep_part_costs_what_the_first_does(
         self, athlete: Actor, connection: Connection, statements: Counted

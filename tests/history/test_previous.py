@@ -7,6 +7,22 @@ from tests.actors import Actor
 from tests.answers import problem
 from tests.history.workouts import SESSIONS, Connection, add_exercise, add_sets, create_exercise, start
 
+_MANY_SESSIONS = """
+WITH made AS (
+    INSERT INTO training_sessions (id, user_id, user_timezone, start_time)
+    SELECT gen_random_uuid(), $1, 'UTC', timestamptz '2026-03-03 10:00Z' + number * interval '1 hour'
+    FROM generate_series(1, 120) AS number
+    RETURNING id
+), trained AS (
+    INSERT INTO training_session_exercises
+        (training_session_id, exercise_name_snapshot, mode_snapshot, order_index)
+    SELECT id, 'Rows', 'reps', 1 FROM made
+    RETURNING id
+)
+INSERT INTO training_session_sets (session_exercise_id, mode, order_index, reps_completed)
+SELECT id, 'reps', 1, 10 FROM trained
+"""
+
 
 async def do(actor: Actor, day: int, *exercises: tuple[dict[str, Any], list[dict[str, Any]]]) -> dict[str, Any]:
     """A session of a day in March, and its exercises with their sets."""
@@ -96,6 +112,18 @@ class TestPrevious:
         assert await previous(athlete, await do(athlete, 2, (squat, []))) == [(None, [])]
         for key in (theirs["id"], str(uuid7())):
             problem(await athlete.client.get(f"{SESSIONS}/{key}/previous"), 404)
+
+    async def test_is_found_however_many_sessions_ago(
+        self, athlete: Actor, other_athlete: Actor, connection: Connection
+    ) -> None:
+        squat, press = [{"exerciseId": str((await create_exercise(connection))[0])} for _ in range(2)]
+        curls: dict[str, Any] = {"exerciseName": "Curls"}
+        await do(athlete, 1, (squat, reps(1)), ({"exerciseName": "CURLS"}, reps(2)))
+        await do(athlete, 2, (squat, reps(3)), (curls, []))
+        await connection.execute(_MANY_SESSIONS, athlete.id)
+        await do(other_athlete, 4, (squat, reps(4)), (curls, reps(5)), (press, reps(6)))
+        session = await do(athlete, 20, (squat, []), (curls, []), (press, []))
+        assert await previous(athlete, session) == [("2026-03-02", [3]), ("2026-03-01", [2]), (None, [])]
 
     async def test_an_empty_session_has_nothing_to_tell(self, athlete: Actor) -> None:
         await do(athlete, 1, ({}, reps(5)))

@@ -209,12 +209,15 @@ class TestFromAPlan:
         session = await start(athlete, trainingPlanId=plan["id"], trainingUnitId=unit["id"])
         assert session["dayNumber"] == 1
 
-    @pytest.mark.parametrize("case", ["unit of no day", "day of another plan", "unit of another day", "no unit"])
+    @pytest.mark.parametrize(
+        "case", ["unit of no day", "no day", "day of another plan", "unit of another day", "no unit"]
+    )
     async def test_what_is_not_in_the_plan_is_refused(self, athlete: Actor, connection: Connection, case: str) -> None:
         unit, other_unit = await make_unit(athlete), await make_unit(athlete)
         plan, other_plan = await make_plan(athlete, [(unit, 1)]), await make_plan(athlete, [(other_unit, 1)])
         body, field = {
             "unit of no day": ({"trainingUnitId": other_unit["id"]}, "trainingUnitId"),
+            "no day": ({"planUnitId": 2**31 - 1}, "planUnitId"),
             "day of another plan": ({"planUnitId": other_plan["units"][0]["id"]}, "planUnitId"),
             "unit of another day": (
                 {"planUnitId": plan["units"][0]["id"], "trainingUnitId": other_unit["id"]},
@@ -262,8 +265,21 @@ class TestNext:
                 "orderIndex": 1,
                 "timesDone": 0,
                 "lastDone": None,
+                "isDone": False,
             },
         }
+
+    async def test_a_day_that_is_added_late_is_next_once(self, athlete: Actor) -> None:
+        unit = await make_unit(athlete)
+        plan = await make_plan(athlete, [(unit, 1), (unit, 2)])
+        for place in (0, 1, 0, 1, 0):
+            await do_day(athlete, plan, place)
+        new = {"trainingUnitId": unit["id"], "dayNumber": 3}
+        await athlete.client.post(f"{PLANS}/{plan['id']}/units", json=new)
+        plan = await get(athlete, f"{PLANS}/{plan['id']}")
+        assert await next_place(athlete, plan) == (1, 2)
+        await do_day(athlete, plan, 2)
+        assert await next_place(athlete, plan) == (2, 0)
 
     async def test_an_empty_plan_has_none(self, athlete: Actor) -> None:
         plan = await make_plan(athlete)
@@ -297,7 +313,7 @@ class TestProgress:
         await start(athlete, planUnitId=plan["units"][1]["id"])
         progress = await get(athlete, f"{PLANS}/{plan['id']}/progress")
         assert (progress["round"], progress["total"], progress["done"]) == (1, 3, 1)
-        assert [day["timesDone"] for day in progress["days"]] == [2, 0, 0]
+        assert [(day["timesDone"], day["isDone"]) for day in progress["days"]] == [(2, True), (0, False), (0, False)]
         assert progress["days"][0]["lastDone"] == {"sessionId": last["id"], "localDate": last["localDate"]}
         assert [day["lastDone"] for day in progress["days"][1:]] == [None, None]
 

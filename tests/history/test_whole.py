@@ -176,6 +176,19 @@ class TestMake:
         assert await read(athlete, kept) == kept
         assert await connection.fetchval("SELECT count(*) FROM training_sessions") == 1
 
+    async def test_a_hundred_of_each_may_be_sent_and_sent_back_in_another_order(self, athlete: Actor) -> None:
+        exercises: list[dict[str, Any]] = [{"exerciseName": str(n)} for n in range(100)]
+        exercises[50]["sets"] = [{"repsCompleted": n} for n in range(100)]
+        made = await put(athlete, str(uuid7()), {"exercises": exercises}, 201)
+        exercises = made["exercises"][::-1]
+        exercises[49]["sets"].reverse()
+        turned = await put(athlete, made, {**made, "exercises": exercises})
+        assert [e["exerciseName"] for e in turned["exercises"]] == [str(n) for n in reversed(range(100))]
+        assert [t["repsCompleted"] for t in turned["exercises"][49]["sets"]] == list(reversed(range(100)))
+        for rows_of in (turned["exercises"], turned["exercises"][49]["sets"]):
+            assert [row["orderIndex"] for row in rows_of] == list(range(1, 101))
+        assert [e["id"] for e in turned["exercises"]] == [e["id"] for e in exercises]
+
     async def test_only_ids_of_version_7_are_made(self, athlete: Actor) -> None:
         answer = await athlete.client.put(path_of("0198c1f2-0000-4000-8000-000000000000"), json=WHOLE)
         assert broken_fields(answer) == ["id"]
@@ -256,6 +269,43 @@ class TestAgain:
         assert await rows(connection) == before
         fresh = await athlete.client.put(path_of(key), json={**WHOLE, "clientRevision": 9}, headers={"if-match": tag})
         assert (fresh.status_code, fresh.headers["etag"]) == (200, await etag(athlete, session))
+
+    @pytest.mark.parametrize("header", ["*", '"1-owner"', '"other"'])
+    async def test_what_must_be_there_already_is_not_made(
+        self, athlete: Actor, connection: Connection, header: str
+    ) -> None:
+        problem(await athlete.client.put(path_of(uuid7()), json=WHOLE, headers={"if-match": header}), 412)
+        assert await connection.fetchval("SELECT count(*) FROM training_sessions") == 0
+
+    async def test_what_must_not_be_there_yet_is_made_and_not_replaced(
+        self, athlete: Actor, connection: Connection
+    ) -> None:
+        key, new = uuid7(), {"if-none-match": "*"}
+        made = await athlete.client.put(path_of(key), json=WHOLE, headers=new)
+        assert made.status_code == 201
+        before = await rows(connection)
+        body = {**WHOLE, "clientRevision": 9, "notes": "late"}
+        problem(await athlete.client.put(path_of(key), json=body, headers=new), 412)
+        known = {"if-none-match": f'"other", {made.headers["etag"]}'}
+        problem(await athlete.client.put(path_of(key), json=body, headers=known), 412)
+        assert await rows(connection) == before
+        answer = await athlete.client.put(path_of(key), json=body, headers={"if-none-match": '"other"'})
+        assert (answer.status_code, answer.json()["notes"]) == (200, "late")
+
+    async def test_a_key_gives_the_first_answer_again_where_the_version_has_gone_on(
+        self, athlete: Actor, connection: Connection
+    ) -> None:
+        session = await put(athlete, str(uuid7()), WHOLE, 201)
+        headers = {"if-match": await etag(athlete, session), "idempotency-key": "k1"}
+        body = {**WHOLE, "clientRevision": 4, "notes": "Corrected"}
+        first = await athlete.client.put(path_of(session), json=body, headers=headers)
+        before = await rows(connection)
+        again = await athlete.client.put(path_of(session), json=body, headers=headers)
+        assert (again.status_code, again.text, again.headers["etag"]) == (200, first.text, first.headers["etag"])
+        assert again.headers["idempotent-replayed"] == "true"
+        other = await athlete.client.put(path_of(session), json=WHOLE, headers=headers)
+        assert broken_fields(other) == ["Idempotency-Key"]
+        assert await rows(connection) == before
 
 
 class TestMatching:
@@ -338,6 +388,8 @@ class TestMatching:
         assert len(broken_fields(await athlete.client.put(path_of(session), json=body))) == 2
         body = {**session, "exercises": [bench, bench]}
         assert broken_fields(await athlete.client.put(path_of(session), json=body))[0] == "exercises[1].id"
+        body = {**session, "exercises": [{**bench, "sets": [bench["sets"][0]] * 2}, plank]}
+        assert broken_fields(await athlete.client.put(path_of(session), json=body)) == ["exercises[0].sets[1].id"]
         assert await rows(connection) == before
 
 
@@ -450,6 +502,23 @@ class TestTemplates:
         assert (changed["trainingUnitId"], changed["unitName"]) == (None, None)
         assert changed["exercises"][0]["plannedUnitExerciseId"] is None
         assert set(changed["exercises"][0]["planned"].values()) == {None}
+
+    async def test_another_link_brings_its_own_name(self, athlete: Actor) -> None:
+        units = [await make_unit(athlete), await make_unit(athlete)]
+        plans = [await make_plan(athlete, [(unit, day)]) for day, unit in enumerate(units, start=3)]
+        first, second = [
+            {"trainingPlanId": plan["id"], "trainingUnitId": unit["id"], "planUnitId": plan["units"][0]["id"]}
+            for plan, unit in zip(plans, units, strict=True)
+        ]
+        session = await put(athlete, str(uuid7()), first, 201)
+        moved = await put(athlete, session, second)
+        assert second.items() <= moved.items()
+        assert (moved["planName"], moved["unitName"], moved["dayNumber"]) == (plans[1]["name"], units[1]["name"], 4)
+        assert await put(athlete, session, second) == moved
+        # Names that were taken away stay away, and those of a link that is cut stay.
+        bare = await put(athlete, session, {"planName": None, "trainingUnitId": None})
+        assert (bare["planName"], bare["unitName"]) == (None, units[1]["name"])
+        assert await put(athlete, session, second | {"trainingUnitId": None}) == bare
 
     async def test_a_day_of_another_plan_is_left_out(self, athlete: Actor) -> None:
         unit = await make_unit(athlete)

@@ -70,6 +70,17 @@ async def etag(actor: Actor, session: dict[str, Any]) -> str:
     return (await actor.client.get(f"{SESSIONS}/{session['id']}")).headers["etag"]
 
 
+async def fill(connection: Connection) -> None:
+    """Give every session an exercise with a hundred long notes: a million characters."""
+    await connection.execute(
+        "WITH added AS (INSERT INTO training_session_exercises"
+        " (training_session_id, exercise_name_snapshot, mode_snapshot, order_index)"
+        " SELECT id, 'Rows', 'reps', 1 FROM training_sessions RETURNING id)"
+        " INSERT INTO training_session_sets (session_exercise_id, mode, order_index, note)"
+        " SELECT id, 'reps', place, repeat('x', 10000) FROM added, generate_series(1, 100) place"
+    )
+
+
 def exercise_path(session: dict[str, Any], exercise: dict[str, Any]) -> str:
     """Where an exercise of a session is."""
     return f"{SESSIONS}/{session['id']}/exercises/{exercise['id']}"

@@ -60,7 +60,7 @@ class TestMethods:
             ("/api/v1/access/me", "DELETE, GET, HEAD, OPTIONS, PATCH"),
             ("/api/v1/access/logout", "OPTIONS, POST"),
             ("/api/v1/training-sessions", "GET, HEAD, OPTIONS, POST"),
-            (f"/api/v1/training-sessions/{UUID(int=1)}", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+            (f"/api/v1/training-sessions/{UUID(int=1)}", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
             (f"/api/v1/training-sessions/{UUID(int=1)}/exercises/1", "DELETE, OPTIONS, PATCH"),
             ("/api/v1/catalogs/equipment/1", "DELETE, GET, HEAD, OPTIONS, PATCH"),
             ("/ping", "GET, HEAD, OPTIONS"),

@@ -2,10 +2,12 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -13,9 +15,10 @@ import pytest
 from tests.actors import Actor
 from tests.db.rows import Rows
 from tests.factories import CustomExerciseFactory
-from tests.history.workouts import Connection, add_exercise, add_sets, start
+from tests.history.workouts import Connection, add_exercise, add_sets, fill, start
 from tests.statements import Statements
 from tests.sync.copies import KINDS, ROUTES, SYNC, TABLES, Copy, add, delete, keys, settled, touch
+from tests.training.templates import PLANS, UNITS, exercise, grant, make_plan, make_unit, share
 
 
 @pytest.fixture
@@ -163,6 +166,57 @@ class TestChanges:
         assert set(keys(news)) == {("training_unit", str(unit)), ("training_session", str(session))}
         assert copy.documents["training_session", str(session)]["trainingUnitId"] is None
 
+    async def test_of_who_may_see_a_template_are_none_of_the_template(
+        self, athlete: Actor, other_athlete: Actor, copy: Copy
+    ) -> None:
+        unit = await make_unit(athlete, exercise())
+        plan = await make_plan(athlete, [(unit, 1)])
+        for place, template in ((UNITS, unit), (PLANS, plan)):
+            await share(athlete, place, template, "shared")
+        await copy.sync()
+        for place, template in ((UNITS, unit), (PLANS, plan)):
+            await grant(athlete, place, template, other_athlete)
+            assert (await athlete.client.post(f"{place}/{template['id']}/link", json={})).status_code == 201
+        await start(other_athlete, planUnitId=plan["units"][0]["id"])
+        assert await copy.sync() == []
+
+    async def test_of_a_name_reach_what_shows_it(self, athlete: Actor, copy: Copy) -> None:
+        unit = await make_unit(athlete, exercise())
+        plan = await make_plan(athlete, [(unit, 1)])
+        session = await start(athlete, planUnitId=plan["units"][0]["id"])
+        await copy.sync()
+        await athlete.client.patch(f"{UNITS}/{unit['id']}", json={"name": "Other"})
+        assert sorted(keys(await copy.sync())) == [("training_plan", plan["id"]), ("training_unit", unit["id"])]
+        assert copy.documents["training_plan", plan["id"]]["units"][0]["unitName"] == "Other"
+        assert copy.documents["training_session", session["id"]] == session
+
+    async def test_of_a_merged_exercise_reach_all_that_refers_to_it(
+        self, athlete: Actor, copy: Copy, connection: Connection
+    ) -> None:
+        merged, into = [await add(connection, "exercise", athlete) for _ in range(2)]
+        unit = await make_unit(athlete, {"exerciseId": str(merged), "mode": "reps", "repsMin": 5})
+        session = await start(athlete, trainingUnitId=unit["id"])
+        await copy.sync()
+        answer = await athlete.client.post(f"/api/v1/exercises/{merged}/merge", json={"intoId": str(into)})
+        assert answer.status_code == 200, answer.text
+        assert {("exercise", str(merged)), ("training_unit", unit["id"]), ("training_session", session["id"])} <= set(
+            keys(await copy.sync())
+        )
+        assert ("exercise", str(merged)) not in copy.documents
+        for kind, key in (("training_unit", unit["id"]), ("training_session", session["id"])):
+            assert copy.documents[kind, key]["exercises"][0]["exerciseId"] == str(into)
+
+    async def test_of_what_is_read_or_sent_as_it_is_are_none(self, athlete: Actor, copy: Copy) -> None:
+        session = await start(athlete)
+        await add_sets(athlete, session, await add_exercise(athlete, session), {"repsCompleted": 5})
+        await copy.sync()
+        path = f"/api/v1/training-sessions/{session['id']}"
+        stored = (await athlete.client.get(path)).json()
+        assert (await athlete.client.put(path, json=stored)).status_code == 200
+        assert (await athlete.client.put(path, json={**stored, "source": "x" * 51})).status_code == 422
+        assert (await athlete.client.get(f"{path}/previous")).status_code == 200
+        assert await copy.sync() == []
+
     async def test_what_came_and_went_between_is_told_as_deleted(
         self, athlete: Actor, copy: Copy, connection: Connection
     ) -> None:
@@ -199,6 +253,16 @@ class TestParts:
         answers = [await copy.ask() for _ in range(3)]
         assert [(len(answer["items"]), answer["hasMore"]) for answer in answers] == [(2, True), (2, False), (0, False)]
 
+    async def test_are_smaller_where_sessions_are_long(self, athlete: Actor, connection: Connection) -> None:
+        for _ in range(5):
+            await add(connection, "training_session", athlete)
+        await fill(connection)
+        copy = Copy(athlete.client, connection)
+        await settled(connection)
+        answers = [await copy.ask() for _ in range(3)]
+        assert [(len(answer["items"]), answer["hasMore"]) for answer in answers] == [(4, True), (1, False), (0, False)]
+        assert len(copy.documents) == 5
+
     async def test_bring_what_changes_meanwhile_at_the_end(self, athlete: Actor, connection: Connection) -> None:
         first, second, third = [await add(connection, "training_session", athlete) for _ in range(3)]
         copy = Copy(athlete.client, connection, 1)
@@ -228,12 +292,51 @@ class TestParts:
                 await athlete.client.get(SYNC, params=query)
             assert len(sent) == 1, sent
 
+    async def test_cost_the_same_however_much_lies_before_and_next_to_nothing_at_the_end(
+        self,
+        athlete: Actor,
+        other_athlete: Actor,
+        connection: Connection,
+        statements: Callable[[], AbstractContextManager[Statements]],
+    ) -> None:
+        # Many transactions, so that there are many numbers.
+        await connection.execute(
+            "DO $$ BEGIN FOR n IN 1..400 LOOP"
+            " INSERT INTO training_sessions (id, user_id, user_timezone) SELECT gen_random_uuid(), owner, 'UTC'"
+            f" FROM unnest('{{{athlete.id}, {other_athlete.id}}}'::uuid[]) owner, generate_series(1, 5);"
+            " COMMIT; END LOOP; END $$"
+        )
+        await connection.execute("ANALYZE training_sessions")
+        await athlete.client.get(SYNC)
+        await settled(connection)
+        with statements() as sent:
+            await athlete.client.get(SYNC)
+        half = await connection.fetchval(
+            "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY changed_xid) FROM training_sessions"
+        )
+        costs = []
+        for xid in (0, half, 2**62):
+            values = (athlete.id, xid, UUID(int=0), "", 20)
+            plan = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sent[0]}", *values)
+            assert "ix_training_sessions_changes" in plan
+            assert "Seq Scan" not in re.findall(
+                r'"Node Type": "([^"]*)",[^{}]*"Relation Name": "training_sessions"', plan
+            )
+            assert set(re.findall(r'"Rows Removed by (?:Filter|Index Recheck)": (\d+)', plan)) <= {"0"}
+            costs.append(json.loads(plan)[0]["Plan"]["Shared Hit Blocks"])
+        assert costs[1] <= 1.5 * costs[0]
+        assert costs[2] <= 20
+
+
+def parts_of(cursor: str) -> dict[str, Any]:
+    """What a cursor says."""
+    names = ("user", "era", "asked_at", "xid", "id", "kind")
+    return dict(zip(names, json.loads(base64.urlsafe_b64decode(cursor + "==")), strict=True))
+
 
 def changed(cursor: str, **values: Any) -> str:
     """A cursor with some of its parts changed."""
-    names = ("user", "era", "asked_at", "xid", "id", "kind")
-    parts = dict(zip(names, json.loads(base64.urlsafe_b64decode(cursor + "==")), strict=True))
-    made = json.dumps(list({**parts, **values}.values())).encode()
+    made = json.dumps(list({**parts_of(cursor), **values}.values())).encode()
     return base64.urlsafe_b64encode(made).decode().rstrip("=")
 
 

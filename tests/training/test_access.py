@@ -311,3 +311,22 @@ class TestStatus:
             answer = await other_athlete.client.get(f"{UNITS}/{unit['id']}")
             seen.append(answer.json().get("access"))
         assert seen == ["write", "read", None, "write"]
+
+    async def test_a_known_state_is_another_one_once_access_has_changed(
+        self, athlete: Actor, other_athlete: Actor
+    ) -> None:
+        unit = await make_unit(athlete)
+        plan = await make_plan(athlete, [(unit, 1)], sharingStatus="shared")
+        await grant(athlete, PLANS, plan, other_athlete, "read")
+        known = {}
+        for path in (f"{PLANS}/{plan['id']}", f"{UNITS}/{unit['id']}"):
+            known[path] = {"If-None-Match": (await other_athlete.client.get(path)).headers["etag"]}
+        await grant(athlete, PLANS, plan, other_athlete, "write")
+        of_plan, of_unit = [await other_athlete.client.get(path, headers=tag) for path, tag in known.items()]
+        assert body_of(of_plan, 200)["access"] == "write"
+        # Who may write a plan may still only read its units.
+        assert of_unit.status_code == 304
+        await athlete.client.delete(f"{PLANS}/{plan['id']}/access/{other_athlete.id}")
+        for path, tag in known.items():
+            problem(await other_athlete.client.get(path, headers=tag), 404)
+            problem(await other_athlete.client.patch(path, json={"name": "x"}, headers={"If-Match": "*"}), 404)

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from app.domain.training.matching import match_rows
 from app.domain.training.names import FreeNames
 from app.errors import RuleBroken
+from tests.training.templates import Connection
 
 NAMES = st.text(st.characters(codec="utf-8", categories=("L", "N")), min_size=1, max_size=100)
 
@@ -20,6 +23,8 @@ class TestFreeNames:
             (["Push day (2)"], "Push day (2)", "Push day (2) (2)"),
             (["x" * 100], "x" * 100, "x" * 96 + " (2)"),
             (["x" * 95 + " yyyy"], "x" * 95 + " yyyy", "x" * 95 + " (2)"),
+            (["i"], "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE} (2)"),
+            (["\N{LATIN SMALL LETTER DOTLESS I}"], "I", "I (2)"),
         ],
     )
     def test_the_first_number_that_is_free(self, taken: list[str], name: str, free: str) -> None:
@@ -33,6 +38,15 @@ class TestFreeNames:
         assert len(set(folded)) == len(folded)
         assert not set(folded) & {name.casefold() for name in taken}
         assert all(1 <= len(name) <= 100 for name in given_out)
+
+    async def test_what_is_one_name_to_the_database_is_one_here(self, connection: Connection) -> None:
+        cased = await connection.fetch("""
+            SELECT chr(n), lower(chr(n)) FROM generate_series(1, x'10ffff'::int) n
+            WHERE n NOT BETWEEN x'd800'::int AND x'dfff'::int AND lower(chr(n)) <> chr(n)
+        """)
+        known = [(upper, lower) for upper, lower in cased if unicodedata.category(upper) != "Cn"]
+        assert len(known) > 1_000
+        assert not [(upper, lower) for upper, lower in known if FreeNames([lower]).take(upper) == upper]
 
 
 class TestMatching:

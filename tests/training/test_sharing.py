@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 import structlog
 
@@ -78,7 +79,7 @@ class TestAccess:
         assert len(body_of(await athlete.client.get(path), 200)) == 1
 
     async def test_whom_nothing_is_granted_to(
-        self, athlete: Actor, other_athlete: Actor, connection: Connection, place: str
+        self, athlete: Actor, other_athlete: Actor, trainer: Actor, connection: Connection, place: str
     ) -> None:
         template = await _make(athlete, place)
         path = f"{place}/{template['id']}/access"
@@ -90,21 +91,33 @@ class TestAccess:
             {"email": "nobody@example.com"},
             {"userId": str(other_athlete.id)},
             {"email": other_athlete.email},
+            {"email": trainer.email, "userId": UNKNOWN_ID},
+            {"email": "nobody@example.com", "userId": str(trainer.id)},
         ):
             body = problem(await athlete.client.put(path, json={**who, "accessLevel": "read"}), 404)
             answers.append({**body, "requestId": ""})
-        assert answers == [answers[0]] * 4
+        assert answers == [answers[0]] * 6
         for who, field in (({"email": athlete.email}, "email"), ({"userId": str(athlete.id)}, "userId")):
             answer = await athlete.client.put(path, json={**who, "accessLevel": "read"})
             assert broken_fields(answer) == {field: "rule"}
         for body, broken in (
             ({"accessLevel": "read"}, {"body": "rule"}),
-            ({"email": "a@example.com", "userId": UNKNOWN_ID, "accessLevel": "read"}, {"body": "rule"}),
+            ({"email": "a@example.com", "accessLevel": "read", "granted": True}, {"granted": "unknown"}),
             ({"email": "nobody", "accessLevel": "owner"}, {"email": "pattern", "accessLevel": "enum"}),
             ({"email": "a@example.com"}, {"accessLevel": "missing"}),
         ):
             assert broken_fields(await athlete.client.put(path, json=body)) == broken
         assert await everything(connection) == before
+
+    async def test_what_is_read_can_be_put(self, athlete: Actor, other_athlete: Actor, place: str) -> None:
+        template = await _make(athlete, place)
+        await grant(athlete, place, template, other_athlete, "write")
+        path = f"{place}/{template['id']}/access"
+        [granted] = body_of(await athlete.client.get(path), 200)
+        assert body_of(await athlete.client.put(path, json=granted), 200) == granted
+        changed = {**granted, "accessLevel": "read"}
+        assert body_of(await athlete.client.put(path, json=changed), 200) == changed
+        assert body_of(await athlete.client.get(path), 200) == [changed]
 
     async def test_if_match_is_heeded(self, athlete: Actor, other_athlete: Actor, place: str) -> None:
         template = await _make(athlete, place)
@@ -155,6 +168,9 @@ class TestLinks:
             assert personal not in answer.text
         assert answer.headers["x-robots-tag"] == "noindex"
         assert answer.headers.get_list("cache-control") == ["no-store"]
+        head = await client.head(link["path"])
+        assert (head.status_code, head.content) == (200, b"")
+        assert (head.headers["x-robots-tag"], head.headers.get_list("cache-control")) == ("noindex", ["no-store"])
         signed_in = await other_athlete.client.get(link["path"])
         assert signed_in.text == answer.text
         assert signed_in.headers.get_list("cache-control") == ["no-store"]
@@ -189,7 +205,9 @@ class TestLinks:
         template = await _make(athlete, place, sharingStatus="shared")
         path = f"{place}/{template['id']}/link"
         link = body_of(await athlete.client.post(path), 201)
-        missing = problem(await client.get(f"{SHARED}/{'x' * 43}"), 404)
+        unknown = await client.get(f"{SHARED}/{'x' * 43}")
+        missing = problem(unknown, 404)
+        assert unknown.headers.get_list("cache-control") == ["no-store"]
         for status, code in (("private", 404), ("public", 200), ("shared", 200)):
             await share(athlete, place, template, status)
             assert (await client.get(link["path"])).status_code == code
@@ -232,7 +250,9 @@ class TestLinks:
         writer.flush()
         log = capfd.readouterr().err
         assert answer.headers["x-request-id"] in log
-        assert log.count("/api/v1/shared/[redacted]") == 2
+        told = [msgspec.json.decode(line) for line in log.splitlines()]
+        paths = {line["event"]: line["path"] for line in told if line["event"] in ("request", "unhandled")}
+        assert paths == dict.fromkeys(("request", "unhandled"), "/api/v1/shared/[redacted]")
         assert link["token"] not in log
 
     async def test_is_described_as_open_to_all(self, client: httpx.AsyncClient) -> None:
@@ -280,3 +300,23 @@ class TestDeletedAccount:
             problem(await superuser.client.patch(path, json={"name": "x"}), 403)
         assert (await superuser.client.delete(f"{PLANS}/{plan['id']}")).status_code == 204
         assert (await superuser.client.delete(f"{UNITS}/{unit['id']}")).status_code == 204
+
+    async def test_ends_what_it_granted(
+        self, athlete: Actor, other_athlete: Actor, trainer: Actor, connection: Connection
+    ) -> None:
+        unit, kept = await make_unit(athlete, sharingStatus="shared"), await make_unit(trainer, sharingStatus="shared")
+        plan = await make_plan(athlete, [(unit, 1)], sharingStatus="public")
+        for place, template in ((UNITS, unit), (PLANS, plan)):
+            await grant(athlete, place, template, other_athlete, "write")
+        await grant(trainer, UNITS, kept, other_athlete, "write")
+        await grant(trainer, UNITS, kept, athlete, "write")
+        await athlete.client.request("DELETE", "/api/v1/access/me", json={"password": athlete.password})
+        for place, template in ((UNITS, unit), (PLANS, plan)):
+            path = f"{place}/{template['id']}"
+            assert body_of(await other_athlete.client.get(path), 200)["access"] == "read"
+            problem(await other_athlete.client.patch(path, json={"name": "mine now"}), 403)
+        left = await connection.fetch("""
+            SELECT training_unit_id::text, user_id FROM training_unit_access
+            UNION ALL SELECT training_plan_id::text, user_id FROM training_plan_access
+        """)
+        assert [tuple(entry) for entry in left] == [(kept["id"], other_athlete.id)]

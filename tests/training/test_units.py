@@ -284,6 +284,21 @@ class TestNames:
             == (gone["exercises"])
         )
 
+    async def test_what_is_archived_stays_when_it_moves(self, athlete: Actor) -> None:
+        custom, other = await create_custom(athlete), await create_custom(athlete)
+        entry = {"exerciseId": custom["id"], "mode": "reps", "repsMin": 1}
+        unit = await make_unit(athlete, entry, exercise("alone"))
+        for archived in (custom, other):
+            await athlete.client.post(f"/api/v1/exercises/{archived['id']}/archive")
+        path = f"{UNITS}/{unit['id']}"
+        moved = body_of(await athlete.client.patch(path, json={"exercises": [exercise("alone"), entry]}), 200)
+        assert names(moved) == ["alone", custom["name"]]
+        new = {**entry, "exerciseId": other["id"]}
+        answer = await athlete.client.patch(path, json={"exercises": [exercise("alone"), entry, new]})
+        assert broken_fields(answer) == {"exercises[2].exerciseId": "rule"}
+        answer = await athlete.client.post(f"{path}/exercises", json=new)
+        assert broken_fields(answer) == {"exerciseId": "rule"}
+
     async def test_another_exercise_brings_its_name(self, athlete: Actor) -> None:
         first, second = await create_custom(athlete), await create_custom(athlete)
         unit = await make_unit(athlete, {"exerciseId": first["id"], "mode": "reps", "repsMin": 1})

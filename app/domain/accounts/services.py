@@ -56,7 +56,14 @@ from app.domain.accounts.models import Role as RoleRow
 from app.domain.accounts.models import UserAccount, UserSession
 from app.domain.history.models import TrainingSession
 from app.domain.running.models import Run, RunningPlan
-from app.domain.training.models import SharingStatus, TrainingPlan, TrainingPlanUnit, TrainingUnit
+from app.domain.training.models import (
+    SharingStatus,
+    TrainingPlan,
+    TrainingPlanAccess,
+    TrainingPlanUnit,
+    TrainingUnit,
+    TrainingUnitAccess,
+)
 from app.errors import Conflict, Forbidden, IronTrackError, NotFound, Unauthorized, Unavailable
 from app.security.authenticator import new_api_token
 from app.security.jti import JTIStore, RefreshToken, Rotated
@@ -693,7 +700,7 @@ class UserService:
         """Delete an account whose row is locked, so that nothing new can refer to it meanwhile.
 
         History first, whose keys restrict; then templates, of which public ones stay, and whatever a plan that stays
-        is made of. The rest goes with the account by its foreign keys.
+        is made of; nobody may write them from then on. The rest goes with the account by its foreign keys.
         """
         await self._credentials.end_all(account.id)
         unused = ~exists().where(TrainingPlanUnit.training_unit_id == TrainingUnit.id)
@@ -707,6 +714,8 @@ class UserService:
             delete(TrainingUnit).where(
                 TrainingUnit.created_by == account.id, TrainingUnit.sharing_status != SharingStatus.PUBLIC, unused
             ),
+            delete(TrainingPlanAccess).where(TrainingPlanAccess.granted_by == account.id),
+            delete(TrainingUnitAccess).where(TrainingUnitAccess.granted_by == account.id),
             delete(UserAccount).where(UserAccount.id == account.id),
         ):
             await _execute(self._session, statement)

@@ -30,6 +30,7 @@ from app.domain.history.dto import (
     SessionSet,
     SetChange,
     TrainingSession,
+    TrainingStatistics,
     WholeSession,
 )
 from app.domain.history.models import SessionStatus
@@ -41,6 +42,7 @@ from app.domain.history.services import (
     SessionService,
     SessionSetService,
 )
+from app.domain.history.statistics import StatisticsReader
 from app.http.answers import Answer, created, document
 from app.http.dto import StrictDTO
 from app.http.problems import PROBLEM_TYPE, Problem
@@ -88,6 +90,11 @@ def provide_session_sets(db_session: NamedDependency[AsyncSession]) -> SessionSe
 def provide_whole_sessions(db_session: NamedDependency[AsyncSession]) -> WholeSessionService:
     """The service of whole sessions, in this request's transaction."""
     return WholeSessionService(db_session)
+
+
+def provide_statistics(reader: NamedDependency[Reader]) -> StatisticsReader:
+    """Who adds up the caller's history."""
+    return StatisticsReader(reader)
 
 
 def provide_plan_progress(reader: NamedDependency[Reader]) -> PlanProgressReader:
@@ -144,9 +151,27 @@ class SessionController(Controller):
         training_unit_id: UnitIds = None,
         exercise_id: ExerciseIds = None,
     ) -> CursorPage[TrainingSession]:
-        """A part of my history. A cursor belongs to the filters that it was made with."""
+        """A part of my history; a shorter one where sessions are long, so go by nextCursor. A cursor belongs to the
+        filters that it was made with.
+        """
         filters = SessionFilters.of(from_, to, status, training_plan_id, training_unit_id, exercise_id)
         return await session_reader.find(principal, filters, cursor, page_size)
+
+    @get(
+        "/statistics",
+        operation_id="getTrainingStatistics",
+        summary="What my sessions add up to",
+        dependencies={"statistics": Provide(provide_statistics, sync_to_thread=False)},
+    )
+    async def add_up(
+        self,
+        statistics: NamedDependency[StatisticsReader],
+        principal: NamedDependency[Principal],
+        from_: From = None,
+        to: To = None,
+    ) -> TrainingStatistics:
+        """Sets, reps, weight, time and distance of my completed sessions, in all and by exercise, without warm-ups."""
+        return await statistics.add_up(principal, from_, to)
 
     @get("/{session_id:uuid}", operation_id="getTrainingSession", summary="A session with its exercises and sets")
     async def read(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,7 @@ from app.http.fields import shortest
 from app.security.principal import Principal
 
 __all__ = (
+    "LONGEST_PART",
     "READ_SESSION",
     "SESSION_COLUMNS",
     "SET_COLUMNS",
@@ -41,6 +42,9 @@ def json_instant(column: str) -> str:
     """An instant in JSON, in UTC: by itself it comes in the connection's zone, which is whatever the server's is."""
     return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
+
+LONGEST_PART: Final = 4_000_000
+"""After how many bytes of JSON a part of several sessions ends: some 16,000 sets without notes."""
 
 SET_JSON = f"""
 json_build_object(

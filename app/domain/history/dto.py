@@ -34,6 +34,7 @@ __all__ = (
     "MAX_CHILDREN",
     "DoneDay",
     "DoneSet",
+    "ExerciseStatistics",
     "NewSession",
     "NewSessionExercise",
     "NewSet",
@@ -52,6 +53,7 @@ __all__ = (
     "SessionSet",
     "SetChange",
     "TrainingSession",
+    "TrainingStatistics",
     "WholeExercise",
     "WholeSession",
     "WholeSet",
@@ -217,6 +219,7 @@ class PlanDay(Struct, rename="camel"):
 
     Attributes:
         plan_unit_id: what a session is started from.
+        is_done: in the current round.
     """
 
     plan_unit_id: int
@@ -226,6 +229,7 @@ class PlanDay(Struct, rename="camel"):
     order_index: int
     times_done: int
     last_done: DoneDay | None
+    is_done: bool = False
 
 
 class PlanProgress(Struct, rename="camel"):
@@ -256,6 +260,52 @@ class NextDay(Struct, rename="camel"):
     plan_name: str
     round: int
     next: PlanDay | None
+
+
+class ExerciseStatistics(Struct, rename="camel", kw_only=True):
+    """What somebody has done of one exercise, warm-ups left out.
+
+    Attributes:
+        exercise_id: null for a name alone.
+        exercise_name: as it was the last time.
+        sessions: those that it was done in.
+        volume_kg: weight times reps, summed over sets.
+        heaviest_kg: the greatest weight that was moved at least once.
+        one_rep_max_kg: the greatest estimate of what could be lifted once, from sets of 1 to 12 reps: the weight itself
+            for one rep, else weight · (1 + reps / 30), after Epley (Poundage Chart, 1985).
+        last_date: the local date of the last time.
+    """
+
+    exercise_id: UUID | None
+    exercise_name: str
+    sessions: int
+    sets: int
+    reps_completed: int
+    time_seconds: int
+    distance_km: Number
+    volume_kg: Number
+    heaviest_kg: Number | None
+    one_rep_max_kg: Number | None
+    last_date: date
+
+
+class TrainingStatistics(Struct, rename="camel", kw_only=True):
+    """What somebody's completed sessions add up to, warm-ups left out.
+
+    Attributes:
+        duration_seconds: real time from start to end, summed over sessions.
+        volume_kg: weight times reps, summed over sets.
+        exercises: what most sets were done of comes first.
+    """
+
+    sessions: int
+    duration_seconds: int
+    sets: int
+    reps_completed: int
+    time_seconds: int
+    distance_km: Number
+    volume_kg: Number
+    exercises: list[ExerciseStatistics]
 
 
 class NewSession(Input):
@@ -462,6 +512,7 @@ class WholeSession(Input):
         training_plan_id: with training_unit_id, plan_unit_id and their names, what the session was started from.
             Absent: as it is; null cuts the link. A link that is new, and that the caller can't read (any more), is
             left out, and the names stay: what was trained offline is never lost over what became of its template.
+            A new link brings its name unless one is sent. A day is looked for in the plan that is sent with it.
         start_time: absent: as it is; now for a new session.
         user_timezone: absent: as it is; the user's own for a new session.
         client_revision: counted up by the client with each change. A lower one than the stored changes nothing.

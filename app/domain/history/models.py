@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Computed,
+    FetchedValue,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -29,6 +30,7 @@ from app.domain.catalogue.models import ExerciseMode
 from app.domain.training.models import MAX_DAYS
 
 __all__ = (
+    "EXTERNAL_ID_TAKEN",
     "ExerciseMode",
     "SessionStatus",
     "SetType",
@@ -36,6 +38,8 @@ __all__ = (
     "TrainingSessionExercise",
     "TrainingSessionSet",
 )
+
+EXTERNAL_ID_TAKEN = "You have the session of this source and externalId already."
 
 
 class SessionStatus(StrEnum):
@@ -76,7 +80,7 @@ class TrainingSession(ChangesMixin, RootMixin, Base):
             "user_id",
             "source",
             "external_id",
-            info={"field": "externalId", "message": "You have the session of this source and externalId already."},
+            info={"field": "externalId", "message": EXTERNAL_ID_TAKEN},
         ),
         named_check(
             "check_session_source",
@@ -141,6 +145,7 @@ class TrainingSessionExercise(Base):
     """An exercise of a session, with a copy of what was planned at the start.
 
     Attributes:
+        user_id: of the session. A trigger takes it from there, so that an exercise's last time is found by an index.
         exercise_id: None for a name alone, and after the exercise was deleted.
         superset_group: exercises of the same number are done in turns.
     """
@@ -151,9 +156,22 @@ class TrainingSessionExercise(Base):
             "training_session_id", "order_index", info={"field": "body", "message": "This place is taken."}
         ),
         UniqueConstraint("id", "mode_snapshot"),
-        *(
-            Index(f"ix_training_session_exercises_{column}", column, postgresql_where=text(f"{column} IS NOT NULL"))
-            for column in ("exercise_id", "planned_unit_exercise_id")
+        Index(
+            "ix_training_session_exercises_exercise_id",
+            "exercise_id",
+            "user_id",
+            postgresql_where=text("exercise_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_training_session_exercises_name",
+            "user_id",
+            text("lower(exercise_name_snapshot)"),
+            postgresql_where=text("exercise_id IS NULL"),
+        ),
+        Index(
+            "ix_training_session_exercises_planned_unit_exercise_id",
+            "planned_unit_exercise_id",
+            postgresql_where=text("planned_unit_exercise_id IS NOT NULL"),
         ),
         line("exercise_name_snapshot", "exerciseName"),
         order_in_parent(100, "exercises in a session"),
@@ -174,6 +192,7 @@ class TrainingSessionExercise(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)
     training_session_id: Mapped[UUID] = mapped_column(ForeignKey("training_sessions.id", ondelete="CASCADE"))
+    user_id: Mapped[UUID] = mapped_column(server_default=FetchedValue())
     exercise_id: Mapped[UUID | None] = mapped_column(ForeignKey("exercises.id", ondelete="SET NULL"))
     planned_unit_exercise_id: Mapped[int | None] = mapped_column(
         ForeignKey("training_unit_exercises.id", ondelete="SET NULL")

@@ -13,7 +13,7 @@ from app.domain.training.access import PLANS, access_of
 from app.errors import NotFound
 from app.security.principal import Principal
 
-__all__ = ("PlanProgressReader", "first_undone", "read_progress")
+__all__ = ("PlanProgressReader", "current_round", "first_undone", "read_progress")
 
 # ruff: noqa: S608 (statements are put together from constants alone; values are parameters)
 
@@ -21,7 +21,11 @@ _PROGRESS: Final = f"""
 SELECT p.name, coalesce(json_agg(json_build_object(
         'planUnitId', d.id, 'trainingUnitId', d.training_unit_id, 'unitName', u.name, 'dayNumber', d.day_number,
         'orderIndex', d.order_index, 'timesDone', done.times, 'lastDone', done.last
-    ) ORDER BY d.day_number, d.order_index) FILTER (WHERE d.id IS NOT NULL), '[]'::json)::text AS days
+    ) ORDER BY d.day_number, d.order_index) FILTER (WHERE d.id IS NOT NULL), '[]'::json)::text AS days, (
+    SELECT coalesce(json_agg(s.plan_unit_id ORDER BY s.start_time, s.id), '[]'::json)::text
+    FROM training_sessions s
+    WHERE s.plan_unit_id IN (SELECT day.id FROM training_plan_units day WHERE day.training_plan_id = p.id)
+        AND s.user_id = $2 AND s.status = 'completed') AS done
 FROM training_plans p
 LEFT JOIN (training_plan_units d JOIN training_units u ON u.id = d.training_unit_id) ON d.training_plan_id = p.id
 LEFT JOIN LATERAL (
@@ -36,6 +40,7 @@ GROUP BY p.id
 """
 
 _days = msgspec.json.Decoder(list[PlanDay])
+_done = msgspec.json.Decoder(list[int])
 
 
 async def read_progress(connection: "Connection", plan_id: UUID, principal: Principal) -> PlanProgress:
@@ -48,17 +53,33 @@ async def read_progress(connection: "Connection", plan_id: UUID, principal: Prin
     if row is None:
         raise NotFound
     days = _days.decode(row["days"])
-    rounds = min((day.times_done for day in days), default=0)
-    done = sum(day.times_done > rounds for day in days)
-    return PlanProgress(plan_id, row["name"], rounds + 1, len(days), done, days)
+    number, undone = current_round((day.plan_unit_id for day in days), _done.decode(row["done"]))
+    for day in days:
+        day.is_done = day.plan_unit_id not in undone
+    return PlanProgress(plan_id, row["name"], number, len(days), len(days) - len(undone), days)
+
+
+def current_round(days: Iterable[int], done: Iterable[int]) -> tuple[int, set[int]]:
+    """The number of the current round, from 1, and the days that are not done in it.
+
+    A round ends when each day was done, in whatever order and however often. Days are those that the plan has now: one
+    that was added later is missing in the round that it was added in, and not in those before.
+
+    Args:
+        done: the days of completed sessions, in the order of time.
+    """
+    every = set(days)
+    number, undone = 1, every.copy()
+    for day in done:
+        undone.discard(day)
+        if not undone:
+            number, undone = number + 1, every.copy()
+    return number, undone
 
 
 def first_undone(days: Iterable[PlanDay]) -> PlanDay | None:
-    """The first day that was not done in the current round; None: there are no days.
-
-    A round ends when each day was done, and so the first of those that were done least often is the next.
-    """
-    return min(days, key=lambda day: day.times_done, default=None)
+    """The first day that was not done in the current round, or the first where all were; None: there are no days."""
+    return min(days, key=lambda day: day.is_done, default=None)
 
 
 class PlanProgressReader:

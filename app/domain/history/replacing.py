@@ -21,12 +21,13 @@ from app.domain.history.models import ExerciseMode
 from app.domain.history.rules import check_source, check_start, duration_of
 from app.domain.system.models import TombstoneKind
 from app.domain.training.access import PLANS, UNITS, access_of
-from app.errors import Gone, NotFound, PreconditionFailed, RuleBroken
+from app.errors import Gone, NotFound, RuleBroken
 from app.security.principal import Principal
 
 __all__ = ("WholeSessionService",)
 
-T = TypeVar("T")
+LinkT = TypeVar("LinkT", UUID, int)
+NameT = TypeVar("NameT", str, int)
 
 # ruff: noqa: S608 (statements are put together from constants alone; values are parameters)
 
@@ -184,23 +185,23 @@ WHERE e.id = t.session_exercise_id AND e.training_session_id = $1 AND t.order_in
 """
 
 
-class _Readable(Struct, Generic[T]):
-    """A template, or a day of one, that the caller may read."""
+class _Readable(Struct, Generic[LinkT, NameT]):
+    """A template, or a day of one, that the caller may read, and what it is called."""
 
-    id: T
-
-
-class _Plan(_Readable[UUID]):
-    name: str
+    id: LinkT
+    name: NameT
 
 
-class _Unit(_Readable[UUID]):
-    name: str
+class _Plan(_Readable[UUID, str]):
+    pass
+
+
+class _Unit(_Readable[UUID, str]):
     planned: list[int]
 
 
-class _Day(_Readable[int]):
-    day_number: int
+class _Day(_Readable[int, int]):
+    name: int = msgspec.field(name="day_number")
 
 
 class _Found(Struct, frozen=True):
@@ -233,7 +234,7 @@ class WholeSessionService:
         Raises:
             Gone: a session of this id was deleted.
             NotFound: the id is somebody else's, or an exercise is unknown.
-            PreconditionFailed: it was changed in the meantime.
+            PreconditionFailed: it was changed in the meantime, or is there or not against what was expected.
             RuleBroken: of the fields that don't fit each other, or an id of another session.
         """
         if session_id.version != 7:
@@ -245,9 +246,10 @@ class WholeSessionService:
         is_new = await self._create_or_lock(session_id, data, principal, zone)
         connection = await raw_connection(self._session)
         found = await _find(connection, session_id, data, principal)
-        if is_new and precondition.tags is not None:
-            raise PreconditionFailed
-        precondition.check(found.stored.version)
+        if is_new:
+            precondition.check_new()
+        else:
+            precondition.check(found.stored.version)
         if _is_outdated(data, found):
             return KeptSession(found.stored, is_new=False)
         rows = match(data.exercises, _known(data, found))
@@ -334,6 +336,13 @@ def _values(data: WholeSession, found: _Found, zone: str | None) -> tuple[Any, .
     start = data.start_time or stored.start_time
     if data.start_time:
         check_start(data.start_time, found.now)
+    plan, plan_name = _linked(
+        data.training_plan_id, data.plan_name, stored.training_plan_id, stored.plan_name, found.plan
+    )
+    unit, unit_name = _linked(
+        data.training_unit_id, data.unit_name, stored.training_unit_id, stored.unit_name, found.unit
+    )
+    day, day_number = _linked(data.plan_unit_id, data.day_number, stored.plan_unit_id, stored.day_number, found.day)
     return (
         data.status,
         start,
@@ -345,27 +354,31 @@ def _values(data: WholeSession, found: _Found, zone: str | None) -> tuple[Any, .
         data.source,
         data.external_id,
         stored.client_revision if data.client_revision is None else data.client_revision,
-        _name(data.plan_name, stored.plan_name, found.plan and found.plan.name),
-        _name(data.unit_name, stored.unit_name, found.unit and found.unit.name),
-        _name(data.day_number, stored.day_number, found.day and found.day.day_number),
-        _link(data.training_plan_id, stored.training_plan_id, found.plan),
-        _link(data.training_unit_id, stored.training_unit_id, found.unit),
-        _link(data.plan_unit_id, stored.plan_unit_id, found.day),
+        plan_name,
+        unit_name,
+        day_number,
+        plan,
+        unit,
+        day,
     )
 
 
-def _name(sent: T | UnsetType, stored: T | None, current: T | None) -> T | None:
-    """What is sent; else what is stored; else what the template is called."""
-    if sent is not UNSET:
-        return sent
-    return current if stored is None else stored
+def _linked(
+    sent: LinkT | UnsetType | None,
+    sent_name: NameT | UnsetType | None,
+    stored: LinkT | None,
+    stored_name: NameT | None,
+    readable: _Readable[LinkT, NameT] | None,
+) -> tuple[LinkT | None, NameT | None]:
+    """A link to a template and what that is called.
 
-
-def _link(sent: T | UnsetType | None, stored: T | None, readable: _Readable[T] | None) -> T | None:
-    """What is sent, if it is the stored link or leads to what the caller may read."""
-    if sent is UNSET or sent == stored:
-        return stored
-    return readable.id if readable else None
+    What is sent, if it is the stored link or leads to what the caller may read. A new link brings its name unless
+    another is sent; where there is none any more the name stays.
+    """
+    link, name = stored, stored_name
+    if sent is not UNSET and sent != stored:
+        link, name = (readable.id, readable.name) if readable else (None, stored_name)
+    return link, name if sent_name is UNSET else sent_name
 
 
 def _as_json(rows: list[dict[str, Any]]) -> str:

@@ -25,7 +25,7 @@ from app.domain.history.documents import (
     session_of,
 )
 from app.domain.history.dto import NewSession, SessionChange, TrainingSession
-from app.domain.history.models import SessionStatus
+from app.domain.history.models import EXTERNAL_ID_TAKEN, SessionStatus
 from app.domain.history.reading import SessionReader
 from app.domain.history.rules import check_same, check_source, check_start, duration_of
 from app.domain.history.starting import insert_session, template_of
@@ -43,6 +43,10 @@ FROM (VALUES (1)) AS one
 LEFT JOIN training_sessions s ON s.id = $1 AND s.user_id = $2
 LEFT JOIN tombstone stone ON stone.user_id = $2 AND stone.kind = $3 AND stone.id = $1
 """  # noqa: S608 (every text here is a constant; values are parameters)
+
+_HAS_EXTERNAL = """
+SELECT EXISTS (SELECT FROM training_sessions WHERE user_id = $1 AND source = $2 AND external_id = $3)
+"""
 
 _CHANGE_SESSION = """
 UPDATE training_sessions
@@ -65,6 +69,7 @@ class SessionService:
         """Begin a session. An id that is there already answers with what is stored, and changes nothing.
 
         Raises:
+            Conflict: another session has the externalId.
             Gone: a session of this id was deleted.
             NotFound: there is no such template, or the id is somebody else's.
             RuleBroken: the time zone is unknown, the start lies too far ahead, or the unit is not in the plan.
@@ -87,7 +92,8 @@ class SessionService:
         is_new = await insert_session(self._session, session_id, data, principal, zone, template)
         stored = await _find(connection, session_id, principal)
         if stored is None:
-            raise NotFound
+            taken = (principal.user_id, data.source, data.external_id)
+            raise Conflict(EXTERNAL_ID_TAKEN) if await connection.fetchval(_HAS_EXTERNAL, *taken) else NotFound
         return KeptSession(stored, is_new)
 
     async def change(

@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.history.dto import NewSession
 from app.domain.history.progress import first_undone, read_progress
 from app.domain.training.services import SessionTemplates, UnitTemplate
-from app.errors import RuleBroken
+from app.errors import NotFound, RuleBroken
 from app.security.principal import Principal
 
 __all__ = ("insert_session", "template_of")
 
-# A template may be deleted since it was read: then its names stay, and no link.
+# A template may be deleted since it was read: then its names stay, and no link. Not ON CONFLICT (id): of two starts
+# with one id and one externalId at the same moment, the second would fail at the latter.
 _INSERT: Final = text("""
 WITH started AS (
     INSERT INTO training_sessions (
@@ -28,7 +29,7 @@ WITH started AS (
         (SELECT id FROM training_plans WHERE id = CAST(:plan_id AS uuid) FOR KEY SHARE),
         (SELECT id FROM training_units WHERE id = CAST(:unit_id AS uuid) FOR KEY SHARE),
         (SELECT id FROM training_plan_units WHERE id = CAST(:plan_unit_id AS integer) FOR KEY SHARE))
-    ON CONFLICT (id) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING id),
 copied AS (
     INSERT INTO training_session_exercises (
@@ -49,6 +50,8 @@ SELECT id FROM started
 
 _COPIED: Final = ("plan_id", "plan_name", "plan_unit_id", "day_number", "unit_id", "unit_name")
 
+_NOT_IN_PLAN: Final = "This day is not in the plan."
+
 _templates = SessionTemplates()
 
 
@@ -62,9 +65,9 @@ async def template_of(connection: "Connection", data: NewSession, principal: Pri
         RuleBroken: the unit or the day is not in the plan.
     """
     if data.plan_unit_id:
-        template = await _templates.for_plan_unit(connection, data.plan_unit_id, principal)
+        template = await _template_of_day(connection, data.plan_unit_id, data.training_plan_id, principal)
         if data.training_plan_id not in {None, template.plan_id}:
-            raise RuleBroken.of("planUnitId", "This day is not in the plan.")
+            raise RuleBroken.of("planUnitId", _NOT_IN_PLAN)
         if data.training_unit_id not in {None, template.unit_id}:
             raise RuleBroken.of("trainingUnitId", "This unit is not the one of the day.")
         return template
@@ -79,6 +82,19 @@ async def template_of(connection: "Connection", data: NewSession, principal: Pri
     return None
 
 
+async def _template_of_day(
+    connection: "Connection", plan_unit_id: int, plan_id: UUID | None, principal: Principal
+) -> UnitTemplate:
+    try:
+        return await _templates.for_plan_unit(connection, plan_unit_id, principal)
+    except NotFound:
+        if plan_id is None:
+            raise
+    # Whoever may read the plan may know that it has no such day.
+    await read_progress(connection, plan_id, principal)
+    raise RuleBroken.of("planUnitId", _NOT_IN_PLAN)
+
+
 async def insert_session(
     session: AsyncSession,
     session_id: UUID,
@@ -87,7 +103,7 @@ async def insert_session(
     zone: str,
     template: UnitTemplate | None,
 ) -> bool:
-    """Store a new session with copies of its template's targets; false: the id is there already."""
+    """Store a new session with copies of its template's targets; false: the id is there already, or the externalId."""
     values = {
         "id": session_id,
         "user_id": principal.user_id,

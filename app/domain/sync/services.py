@@ -13,7 +13,7 @@ from app.db.changes import SETTLED
 from app.db.paging import decode_cursor, encode_cursor, version_tag
 from app.db.reader import Reader
 from app.domain.catalogue.services import EXERCISE_DOCUMENT, ExerciseReader
-from app.domain.history.documents import SESSION_COLUMNS, session_of
+from app.domain.history.documents import LONGEST_PART, SESSION_COLUMNS, session_of
 from app.domain.running.documents import RUN_JSON, RUN_TABLES, run_of
 from app.domain.sync.dto import (
     Change,
@@ -104,29 +104,37 @@ WITH found (kind, id, xid, version, deleted_at) AS MATERIALIZED (
     {_CHANGED}
     ORDER BY 3, 2, 1 LIMIT $5::integer + 1
 ), page AS (
-    SELECT *, count(*) OVER () > $5::integer AS is_more FROM found ORDER BY xid, id, kind LIMIT $5::integer
+    SELECT *, count(*) OVER () AS found FROM found ORDER BY xid, id, kind LIMIT $5::integer
+), told AS MATERIALIZED (
+    SELECT page.kind AS change_kind, page.id AS change_id, page.xid, page.found, page.version AS change_version,
+        page.deleted_at,
+        CASE WHEN page.deleted_at IS NULL THEN CASE page.kind
+            WHEN '{ChangeKind.EXERCISE}' THEN (SELECT {EXERCISE_DOCUMENT} FROM exercises e WHERE e.id = page.id)
+            WHEN '{ChangeKind.TRAINING_UNIT}'
+                THEN (SELECT {UNIT_DOCUMENTS.json} FROM training_units t {_OWN} WHERE t.id = page.id)
+            WHEN '{ChangeKind.TRAINING_PLAN}'
+                THEN (SELECT {PLAN_DOCUMENTS.json} FROM training_plans t {_OWN} WHERE t.id = page.id)
+            WHEN '{ChangeKind.RUN}' THEN (SELECT ({RUN_JSON})::text FROM {RUN_TABLES} WHERE r.id = page.id)
+        END END AS document,
+        session.*
+    FROM page
+    LEFT JOIN LATERAL (
+        SELECT {SESSION_COLUMNS} FROM training_sessions s
+        WHERE s.id = CASE WHEN page.kind = '{ChangeKind.TRAINING_SESSION}' AND page.deleted_at IS NULL THEN page.id END
+    ) AS session ON true
+), measured AS (
+    SELECT coalesce(sum(octet_length(coalesce(told.document, told.exercises, ''))) OVER (
+        ORDER BY told.xid, told.change_id, told.change_kind ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0
+    ) AS before, told.*
+    FROM told
 )
-SELECT now() AS asked_at, ({_ERA}) AS era, page.kind AS change_kind, page.id AS change_id, page.xid, page.is_more,
-    page.version AS change_version, page.deleted_at,
-    CASE WHEN page.deleted_at IS NULL THEN CASE page.kind
-        WHEN '{ChangeKind.EXERCISE}' THEN (SELECT {EXERCISE_DOCUMENT} FROM exercises e WHERE e.id = page.id)
-        WHEN '{ChangeKind.TRAINING_UNIT}'
-            THEN (SELECT {UNIT_DOCUMENTS.json} FROM training_units t {_OWN} WHERE t.id = page.id)
-        WHEN '{ChangeKind.TRAINING_PLAN}'
-            THEN (SELECT {PLAN_DOCUMENTS.json} FROM training_plans t {_OWN} WHERE t.id = page.id)
-        WHEN '{ChangeKind.RUN}' THEN (SELECT ({RUN_JSON})::text FROM {RUN_TABLES} WHERE r.id = page.id)
-    END END AS document,
-    session.*
+SELECT now() AS asked_at, ({_ERA}) AS era, measured.*
 FROM (SELECT) AS asked
-LEFT JOIN page ON true
-LEFT JOIN LATERAL (
-    SELECT {SESSION_COLUMNS} FROM training_sessions s
-    WHERE s.id = page.id AND page.kind = '{ChangeKind.TRAINING_SESSION}' AND page.deleted_at IS NULL
-) AS session ON true
-ORDER BY page.xid, page.id, page.kind
+LEFT JOIN measured ON measured.before < {LONGEST_PART}
+ORDER BY measured.xid, measured.change_id, measured.change_kind
 """
 
-_COLUMNS_OF_CHANGES: Final = 9
+_COLUMNS_OF_CHANGES: Final = 10
 """How many columns come before those of a session."""
 
 
@@ -180,7 +188,7 @@ class ChangeReader:
         if position:
             _check_useful(position, now)
         found = [row for row in rows if row["change_id"]]
-        has_more = bool(found and found[0]["is_more"])
+        has_more = bool(found) and found[0]["found"] > len(found)
         if found:
             last = found[-1]
             now = now._replace(xid=last["xid"], id=last["change_id"], kind=last["change_kind"])

@@ -62,7 +62,7 @@ class Tombstone(Base):
     """
 
     __tablename__ = "tombstone"
-    __table_args__ = (changes_index("tombstone", "user_id"),)
+    __table_args__ = (changes_index("tombstone", "user_id", told=("kind", "deleted_at")),)
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[TombstoneKind] = mapped_column(text_enum(TombstoneKind, "kind"), primary_key=True)

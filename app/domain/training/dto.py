@@ -407,15 +407,17 @@ class Grant(Struct, rename="camel"):
 
 
 class NewGrant(Input):
-    """Who else may read, or read and write, while the template is shared: one user, by e-mail or by id."""
+    """Who else may read, or read and write, while the template is shared: one user, by e-mail, by id, or by both."""
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"name", "createdAt"})
 
     access_level: AccessLevel
     email: Email | None = None
     user_id: UUID | None = None
 
     def __post_init__(self) -> None:
-        if (self.email is None) == (self.user_id is None):
-            raise RuleBroken.of("body", "Give either an email or a userId.")
+        if self.email is None and self.user_id is None:
+            raise RuleBroken.of("body", "Give an email or a userId.")
 
 
 class NewLink(Input):

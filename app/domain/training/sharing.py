@@ -204,7 +204,7 @@ class GrantService:
         await lock(self._session, self._template, template_id, principal, Verb.SHARE, precondition)
         grantee = await self._grantee(data)
         if grantee["id"] == principal.user_id:
-            raise RuleBroken.of("email" if data.email else "userId", "Nobody grants access to themselves.")
+            raise RuleBroken.of("userId" if data.user_id else "email", "Nobody grants access to themselves.")
         values = {
             "id": template_id,
             "user_id": grantee["id"],
@@ -230,9 +230,9 @@ class GrantService:
             raise NotFound
 
     async def _grantee(self, data: NewGrant) -> RowMapping:
-        column, wanted = ("lower(email)", str(data.email)) if data.email else ("id", data.user_id)
+        column, wanted = ("id", data.user_id) if data.user_id else ("lower(email)", str(data.email))
         row = (await self._session.execute(_GRANTEE[column], {"wanted": wanted})).mappings().one_or_none()
-        if row is None:
+        if row is None or data.email not in (None, row["email"]):
             raise NotFound("There is no such user.")
         return row
 
