@@ -264,7 +264,7 @@ class TestTemplatesGo:
         unit = await make_unit(athlete, exercise(), exercise("Rows"))
         session = await start(athlete, trainingUnitId=unit["id"])
         path, child = f"{UNITS}/{unit['id']}", unit["exercises"][0]["id"]
-        calls = {
+        calls: dict[str, tuple[str, str, Any]] = {
             "the unit": ("DELETE", path, None),
             "its exercise": ("DELETE", f"{path}/exercises/{child}", None),
             "all exercises": ("PATCH", path, {"exercises": []}),
