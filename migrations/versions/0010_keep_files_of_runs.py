@@ -60,7 +60,10 @@ def create_imports() -> None:
         *(sa.Column(column, sa.Integer(), server_default="0", nullable=False) for column in COUNTS),
         sa.Column("created_at", TIME, server_default=sa.text("now()"), nullable=False),
         sa.Column("finished_at", TIME, nullable=True),
-        sa.CheckConstraint("(status = 'running') = (finished_at IS NULL)", name=op.f("check_import_end")),
+        sa.CheckConstraint(
+            "status NOT IN ('running', 'completed', 'cancelled') OR (status = 'running') = (finished_at IS NULL)",
+            name=op.f("check_import_end"),
+        ),
         sa.CheckConstraint("status IN ('running', 'completed', 'cancelled')", name=op.f("ck_run_import_status")),
         check("run_import", "name", LINE),
         check("run_import", "user_timezone", "{column} ~ '^[A-Za-z0-9_+/-]+$'"),

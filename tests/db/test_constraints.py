@@ -31,7 +31,6 @@ END = START + timedelta(minutes=50)
 Case = tuple[str, str, dict[str, Any]]
 
 
-
 def splits(*each: tuple[float, int]) -> str:
     """Splits by their distances and durations."""
     return json.dumps([{"distanceKm": distance, "durationSeconds": duration} for distance, duration in each])

@@ -52,7 +52,7 @@ class RunImport(Base):
     __table_args__ = (
         named_check(
             "check_import_end",
-            "(status = 'running') = (finished_at IS NULL)",
+            "status NOT IN ('running', 'completed', 'cancelled') OR (status = 'running') = (finished_at IS NULL)",
             "body",
             "An import has an end when it runs no more.",
         ),
