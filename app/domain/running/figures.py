@@ -17,7 +17,8 @@ _SENT_TOLERANCE: Final = 1
 
 def pace_of(distance_km: Decimal, duration_seconds: int) -> float:
     """The mean pace in s/km: duration / distance."""
-    return duration_seconds / float(distance_km)
+    # As decimals: divided as floats, the slowest pace that is allowed may come out above it, and can't be sent back.
+    return float(duration_seconds / distance_km)
 
 
 def pace_text(distance_km: Decimal, duration_seconds: int) -> str:
