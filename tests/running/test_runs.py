@@ -92,6 +92,43 @@ class TestRuns:
                 assert broken_fields(answer) == fields, (method, wrong)
         assert await contents(connection) == before
 
+    async def test_all_that_is_wrong_is_told(self, athlete: Actor, connection: Connection) -> None:
+        plan, other = await make_plan(athlete), await make_plan(athlete)
+        workout = await make_workout(athlete, other)
+        run = await record(athlete)
+        before = await contents(connection)
+        wrong: dict[str, Any] = {
+            "startedAt": (datetime.now(UTC) + timedelta(days=2)).isoformat(),
+            "userTimezone": "Mars/Olympus",
+            "durationSeconds": 3000,
+            "paceSecPerKm": 310,
+            "elapsedSeconds": 2000,
+            "splits": SPLITS[1:],
+            "planId": plan["id"],
+            "workoutId": workout["id"],
+        }
+        for method, path, body in (
+            ("POST", RUNS, run_body(**wrong)),
+            ("PUT", f"{RUNS}/{run['id']}", run_body(**wrong)),
+            ("PATCH", f"{RUNS}/{run['id']}", wrong),
+        ):
+            assert broken_fields(await athlete.client.request(method, path, json=body)) == {
+                "startedAt": "range",
+                "userTimezone": "enum",
+                "paceSecPerKm": "rule",
+                "elapsedSeconds": "rule",
+                "splits": "rule",
+                "planId": "rule",
+            }
+        assert await contents(connection) == before
+
+    @pytest.mark.parametrize(("km", "seconds"), [(0.145, 522), (0.05, 3), (0.051, 183), (1000, 60_000), (1, 3600)])
+    async def test_can_be_put_as_they_were_read(self, athlete: Actor, km: float, seconds: int) -> None:
+        run = await record(athlete, distanceKm=km, durationSeconds=seconds)
+        del run["autoMatched"]
+        replaced = body_of(await athlete.client.put(f"{RUNS}/{run['id']}", json=run), 200)
+        assert replaced == run | {"updatedAt": replaced["updatedAt"]}
+
     async def test_a_change_is_checked_with_what_is_stored(self, athlete: Actor, connection: Connection) -> None:
         run = await record(athlete, splits=SPLITS, elapsedSeconds=3100)
         before = await contents(connection)
@@ -139,7 +176,10 @@ class TestRuns:
             problem(await athlete.client.post(RUNS, json=run_body(**link)), 404)
             problem(await athlete.client.put(f"{RUNS}/{mine['id']}", json=run_body(**link)), 404)
             problem(await athlete.client.patch(f"{RUNS}/{mine['id']}", json=link), 404)
-        problem(await athlete.client.post(f"{PLANS}/{plan['id']}/runs", json=run_body()), 404)
+        own = await make_plan(athlete)
+        before = await contents(connection)
+        for body in (run_body(), run_body(planId=own["id"])):
+            problem(await athlete.client.post(f"{PLANS}/{plan['id']}/runs", json=body), 404)
         assert [item["id"] for item in (await get(athlete, RUNS))["items"]] == [mine["id"]]
         assert await contents(connection) == before
 

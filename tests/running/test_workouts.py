@@ -32,6 +32,11 @@ WRONG: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"scheduledDate": "2026-05-31"}, {"scheduledDate": "rule"}),
     ({"scheduledDate": "2026-08-31"}, {"scheduledDate": "rule"}),
     ({"planId": UNKNOWN_ID}, {"planId": "rule"}),
+    (
+        {"plannedDistanceKm": None, "targetPaceMinSec": 300, "scheduledDate": "2026-08-31"},
+        {"plannedDistanceKm": "missing", "targetPaceMaxSec": "missing", "scheduledDate": "rule"},
+    ),
+    ({"scheduledDate": "2101-01-01"}, {"scheduledDate": "range"}),
 ]
 
 

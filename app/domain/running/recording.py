@@ -16,7 +16,8 @@ from app.db.base import uuid7
 from app.db.transaction import raw_connection
 from app.domain.running.dto import NewSplit
 from app.domain.running.models import RunSource
-from app.domain.running.rules import RUNNING_TYPES, check_run_figures, check_start
+from app.domain.running.rules import RUNNING_TYPES, refuse, wrong_run, wrong_start
+from app.errors import BrokenField
 
 __all__ = ("OpenWorkout", "RunValues", "StoredRun", "as_json", "best_workout", "hold_runner", "record_runs")
 
@@ -82,16 +83,21 @@ class RunValues(Struct, kw_only=True):
     workout_id: UUID | None = None
     auto_match: bool = True
 
-    def check(self) -> None:
-        """Refuse figures that do not go together, and a start too far ahead.
+    def broken(self) -> list[BrokenField]:
+        """Figures that do not go together, and a start too far ahead.
 
         What the kinds of `WholeRun` check of each value by itself is not looked at again.
+        """
+        figures = wrong_run(self.distance_km, self.duration_seconds, self.elapsed_seconds, self.splits)
+        return [*wrong_start(self.started_at), *figures]
+
+    def check(self) -> None:
+        """Refuse what is broken.
 
         Raises:
             RuleBroken: naming all that is wrong.
         """
-        check_start(self.started_at)
-        check_run_figures(self.distance_km, self.duration_seconds, self.elapsed_seconds, self.splits)
+        refuse(self.broken())
 
 
 class StoredRun(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Rules of plans, workouts and runs that look at several values, told before the database has to say them."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -14,13 +15,14 @@ from app.errors import BrokenField, RuleBroken
 
 __all__ = (
     "RUNNING_TYPES",
-    "check_run_figures",
-    "check_start",
     "duration_of",
+    "gathered",
     "refuse",
     "wrong_dates",
+    "wrong_pace",
     "wrong_plan",
     "wrong_run",
+    "wrong_start",
     "wrong_workout",
 )
 
@@ -48,6 +50,15 @@ def refuse(broken: Sequence[BrokenField]) -> None:
     """
     if broken:
         raise RuleBroken(broken)
+
+
+@contextmanager
+def gathered(broken: list[BrokenField]) -> Iterator[None]:
+    """Note what the block finds wrong, and go on: so all that is wrong is told at once."""
+    try:
+        yield
+    except RuleBroken as error:
+        broken += error.details
 
 
 def wrong_dates(**dates: date | None) -> Iterator[BrokenField]:
@@ -88,31 +99,30 @@ def wrong_workout(
 
 
 def duration_of(distance: Decimal, duration: int | None, pace: float | UnsetType | None) -> int:
-    """The duration of a run that was sent with a duration, a pace, or both.
+    """The duration of a run that was sent with a duration, a pace, or both: then the duration wins.
 
     Raises:
-        RuleBroken: there is neither, or they differ by more than 1 s/km.
+        RuleBroken: there is neither.
     """
-    if pace is None or pace is UNSET:
-        if duration is None:
-            raise RuleBroken.of("durationSeconds", "A durationSeconds or a paceSecPerKm is required.", "missing")
+    if duration is not None:
         return duration
-    if duration is None:
-        return duration_at(distance, pace)
-    if not fits_pace(distance, duration, pace):
-        message = "This pace is not that of the distance and the duration; leave it out."
-        raise RuleBroken.of("paceSecPerKm", message)
-    return duration
+    if pace is None or pace is UNSET:
+        raise RuleBroken.of("durationSeconds", "A durationSeconds or a paceSecPerKm is required.", "missing")
+    return duration_at(distance, pace)
 
 
-def check_start(start: datetime) -> None:
-    """Refuse a start that lies too far ahead.
+def wrong_pace(distance: Decimal, duration: int | None, pace: float | UnsetType | None) -> Iterator[BrokenField]:
+    """What is wrong with a pace that was sent with a duration: they differ by more than 1 s/km."""
+    if duration is None or pace is None or pace is UNSET or fits_pace(distance, duration, pace):
+        return
+    message = "This pace is not that of the distance and the duration; leave it out."
+    yield BrokenField("rule", "paceSecPerKm", message)
 
-    Raises:
-        RuleBroken: it is more than 24 hours from now.
-    """
+
+def wrong_start(start: datetime) -> Iterator[BrokenField]:
+    """What is wrong with the start of a run: it is more than 24 hours from now."""
     if start > datetime.now(UTC) + _START_AHEAD:
-        raise RuleBroken.of("startedAt", "A run starts at most 24 hours ahead.", "range")
+        yield BrokenField("range", "startedAt", "A run starts at most 24 hours ahead.")
 
 
 class _Figures(Struct):
@@ -147,12 +157,3 @@ def _wrong_splits(run: _Figures, splits: Sequence[NewSplit]) -> Iterator[BrokenF
         yield BrokenField("rule", "splits", f"The splits are {distance} km, and the run is {run.distance} km.")
     if abs(duration - run.duration) > len(splits):
         yield BrokenField("rule", "splits", f"The splits are {duration} s, and the run is {run.duration} s.")
-
-
-def check_run_figures(distance: Decimal, duration: int, elapsed: int | None, splits: Sequence[NewSplit] | None) -> None:
-    """Refuse a run whose figures do not go together.
-
-    Raises:
-        RuleBroken: naming all that is wrong.
-    """
-    refuse(wrong_run(distance, duration, elapsed, splits))

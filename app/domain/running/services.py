@@ -34,7 +34,15 @@ from app.domain.running.dto import (
 )
 from app.domain.running.models import RunningPlanStatus, RunSource, WorkoutType
 from app.domain.running.recording import RunValues, StoredRun, as_json, hold_runner, record_runs
-from app.domain.running.rules import duration_of, refuse, wrong_dates, wrong_plan, wrong_workout
+from app.domain.running.rules import (
+    duration_of,
+    gathered,
+    refuse,
+    wrong_dates,
+    wrong_pace,
+    wrong_plan,
+    wrong_workout,
+)
 from app.errors import BrokenField, Conflict, NotFound, RuleBroken
 from app.http.fields import decode_hook
 from app.security.principal import Principal
@@ -301,7 +309,8 @@ class RunService(_Writer):
             Conflict: there is a run of this source and external id.
         """
         if plan_id and data.plan_id not in {None, plan_id}:
-            await self._linked_plan(None, data.plan_id, principal)
+            for named in (plan_id, data.plan_id):
+                await self._linked_plan(None, named, principal)
             raise RuleBroken.of("planId", "The path names another plan.")
         values = await self._values(data, principal, data.plan_id or plan_id)
         values.auto_match = data.auto_match
@@ -363,9 +372,15 @@ class RunService(_Writer):
         await (await raw_connection(self._session)).execute(_DELETE_RUN, run_id)
 
     async def _values(self, data: WholeRun, principal: Principal, plan_id: UUID | None) -> RunValues:
+        broken = list(wrong_pace(data.distance_km, data.duration_seconds, data.pace_sec_per_km))
+        zone, plan = principal.timezone, None
+        with gathered(broken):
+            zone = await self._zone(data, principal)
+        with gathered(broken):
+            plan = await self._linked_plan(data.workout_id, plan_id, principal)
         values = RunValues(
             started_at=data.started_at,
-            user_timezone=await self._zone(data, principal),
+            user_timezone=zone,
             distance_km=data.distance_km,
             duration_seconds=duration_of(data.distance_km, data.duration_seconds, data.pace_sec_per_km),
             elapsed_seconds=data.elapsed_seconds,
@@ -376,10 +391,10 @@ class RunService(_Writer):
             external_id=data.external_id,
             notes=data.notes,
             splits=data.splits,
-            plan_id=await self._linked_plan(data.workout_id, plan_id, principal),
+            plan_id=plan,
             workout_id=data.workout_id,
         )
-        values.check()
+        refuse([*broken, *values.broken()])
         return values
 
     async def _zone(self, data: WholeRun, principal: Principal) -> str:
@@ -456,14 +471,14 @@ def _check_workout(data: NewPlanWorkout, plan_id: UUID, plan: Record) -> None:
     """
     day = data.scheduled_date
     broken = list(wrong_dates(scheduledDate=day))
+    if day and not broken and not plan["start_date"] <= day <= plan["end_date"]:
+        span = f"{plan['start_date']} to {plan['end_date']}"
+        broken.append(BrokenField("rule", "scheduledDate", f"The plan is from {span}."))
     if data.plan_id not in {None, plan_id}:
         broken.append(BrokenField("rule", "planId", "A workout is of its plan for good."))
     broken += wrong_workout(
         data.workout_type, data.planned_distance_km, data.target_pace_min_sec, data.target_pace_max_sec
     )
-    if day and not broken and not plan["start_date"] <= day <= plan["end_date"]:
-        span = f"{plan['start_date']} to {plan['end_date']}"
-        broken.append(BrokenField("rule", "scheduledDate", f"The plan is from {span}."))
     refuse(broken)
 
 
