@@ -16,6 +16,7 @@ __all__ = ("Handler", "number_of", "read_xml", "time_of")
 _CHUNK: Final = 1 << 16
 _DEEPEST: Final = 64
 _LONGEST_TEXT: Final = 1000
+_LONGEST_PART: Final = 1 << 20
 _EARLIEST: Final = 0.0
 _LATEST: Final = datetime(2101, 1, 1, tzinfo=UTC).timestamp()
 
@@ -72,7 +73,8 @@ def read_xml(content: bytes, handler: Handler) -> None:
     """Read a document.
 
     Raises:
-        Unreadable: it is not well-formed, nested too deep, or has a document type.
+        Unreadable: it is not well-formed, nested too deep, in an unknown encoding, has a document type, or a tag or
+            comment of more than a megabyte.
     """
     reading = _Reading(handler)
     parser = expat.ParserCreate(namespace_separator=" ")
@@ -86,9 +88,15 @@ def read_xml(content: bytes, handler: Handler) -> None:
     try:
         for start in range(0, len(view), _CHUNK):
             parser.Parse(view[start : start + _CHUNK], False)  # noqa: FBT003 (it takes no keywords)
+            if start - parser.CurrentByteIndex > _LONGEST_PART:
+                # Older versions of expat begin with a part anew at each chunk, which takes ever longer.
+                raise Unreadable("Its XML is broken: a part has no end.")
         parser.Parse(b"", True)  # noqa: FBT003
     except expat.ExpatError as error:
         raise Unreadable(f"Its XML is broken in line {error.lineno}.") from None
+    except (LookupError, ValueError):
+        # What its declaration names is none of Python's codecs, or none of single bytes.
+        raise Unreadable("Its XML is in an encoding that is not known.") from None
 
 
 def _refuse(*_: Any) -> None:
