@@ -1,5 +1,7 @@
 """A file as it comes: unpacked, told by what it begins with, and read into the figures of its runs."""
 
+import gzip
+import io
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -19,6 +21,7 @@ _GZIP: Final = b"\x1f\x8b"
 _SHORTEST_KM: Final = 0.05
 _FASTEST_PACE: Final = 60
 _SLOWEST_PACE: Final = 3600
+_LONGEST_DAYS: Final = 100
 
 Read = Callable[[bytes], list[Activity]]
 
@@ -80,14 +83,13 @@ def unpacked(content: bytes, limit: int = MAX_ACTIVITY_BYTES) -> bytes:
         Unreadable: it is damaged, or larger than that.
     """
     if is_packed(content):
-        unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
         try:
-            plain = unpacking.decompress(content, limit + 1)
-        except zlib.error:
+            with gzip.open(io.BytesIO(content)) as packed:
+                content = packed.read(limit + 1)
+        except EOFError:
+            raise Unreadable("Its gzip is cut off.") from None
+        except (gzip.BadGzipFile, zlib.error):
             raise Unreadable("Its gzip is damaged.") from None
-        if len(plain) <= limit and not unpacking.eof:
-            raise Unreadable("Its gzip is cut off.")
-        content = plain
     if len(content) > limit:
         raise Unreadable(f"It unpacks to more than {limit // 1_000_000} MB.")
     return content
@@ -135,8 +137,11 @@ def check_bounds(figures: Figures) -> None:
     """Refuse what can't be a run.
 
     Raises:
-        Unreadable: it is shorter than 50 m, or its pace is no runner's.
+        Unreadable: it is shorter than 50 m, its pace is no runner's, or it lasts longer than the longest does.
     """
+    if figures.elapsed_seconds > _LONGEST_DAYS * 86_400:
+        # As in files of a device that did not know the date when it began.
+        raise Unreadable(f"Its points are more than {_LONGEST_DAYS} days apart.")
     if figures.distance_km < _SHORTEST_KM:
         raise Unreadable("It is shorter than 50 m.")
     if figures.moving_seconds < _FASTEST_PACE * figures.distance_km:
