@@ -1,9 +1,10 @@
 """The figures of a run, from its points.
 
-**Distance**: what the device has measured, where it says so in at least two points; else the sum of great-circle
-distances between positions (haversine, mean radius of the Earth 6,371,008.8 m, IUGG), leaving out positions that could
-only be reached from the one before at over 12.5 m/s (the fastest that was ever run is 12.4 m/s), and what lies between
-two segments of the recording.
+**Distance**: what the device has measured, where it has measured any; else the sum of great-circle distances between
+positions (haversine, mean radius of the Earth 6,371,008.8 m, IUGG), leaving out positions that could only be reached
+from the one before at over 12.5 m/s (the fastest that was ever run is 12.4 m/s), and what lies between two segments of
+the recording. Where two positions in a row can't be reached, but the second can from the first, it goes on from there,
+and what lies before them was not run: the first position of all was wrong, or the runner took a train.
 
 **Elapsed time**: from the first point to the last.
 
@@ -176,12 +177,13 @@ def _in_order(points: Iterable[Point]) -> list[Point]:
 
 
 def _legs(points: Sequence[Point]) -> Iterator[_Leg]:
-    measured = [point for point in points if point.distance is not None]
-    return _measured_legs(measured) if len(measured) > 1 else _positioned_legs(points)
+    measured = list(_measured_legs([point for point in points if point.distance is not None]))
+    # Some apps write a distance of nought into each point.
+    return iter(measured) if any(leg.distance for leg in measured) else _positioned_legs(points)
 
 
 def _measured_legs(points: Sequence[Point]) -> Iterator[_Leg]:
-    furthest = points[0].distance or 0.0
+    furthest = points[0].distance or 0.0 if points else 0.0
     for here, there in pairwise(points):
         # What the device takes back later was not run twice.
         distance = max(0.0, (there.distance or 0.0) - furthest)
@@ -191,19 +193,23 @@ def _measured_legs(points: Sequence[Point]) -> Iterator[_Leg]:
 
 def _positioned_legs(points: Sequence[Point]) -> Iterator[_Leg]:
     here: Point | None = None
+    astray: Point | None = None
     for there in points:
         if there.latitude is None:
             continue
-        if here is None:
-            here = there
+        if here is None or there.segment != here.segment:
+            here, astray = there, None
             continue
-        if there.segment != here.segment:
-            here = there
-            continue
-        distance = haversine(here, there)
-        if distance <= FASTEST * (there.time - here.time):
-            yield _leg(here, there, distance)
-            here = there
+        before = next((point for point in (here, astray) if point and _is_reachable(point, there)), None)
+        if before is None:
+            astray = there
+        else:
+            yield _leg(before, there, haversine(before, there))
+            here, astray = there, None
+
+
+def _is_reachable(here: Point, there: Point) -> bool:
+    return haversine(here, there) <= FASTEST * (there.time - here.time)
 
 
 def _leg(here: Point, there: Point, distance: float) -> _Leg:
