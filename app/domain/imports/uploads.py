@@ -31,6 +31,7 @@ A = TypeVar("A")
 MAX_FILES: Final = 100
 """Files of one request."""
 
+_FIELD: Final = "files"
 _FORM: Final = "multipart/form-data"
 
 
@@ -145,7 +146,7 @@ async def _received(request: Request[Any, Any, Any], limit: int, folder: Path) -
                 for part in parser.parse(chunk):
                     form.take(part)
     except ParserLimitReached:
-        raise RuleBroken.of("files", f"At most {MAX_FILES} files are taken at once.", "length") from None
+        raise RuleBroken.of(_FIELD, f"At most {MAX_FILES} files are taken at once.", "length") from None
     except MultipartError:
         raise Malformed("The form is broken.") from None
     return form.upload()
@@ -196,15 +197,15 @@ class _Form:
             RuleBroken: there was no file.
         """
         if not self._files:
-            raise RuleBroken.of("files", "At least one file is required.", "missing")
+            raise RuleBroken.of(_FIELD, "At least one file is required.", "missing")
         contents = [(file.name, digest.digest()) for file, digest in zip(self._files, self._digests, strict=True)]
         return Upload(tuple(self._files), hmac.digest(self._key, msgspec.msgpack.encode(contents), "sha256"))
 
     def _begin(self, head: MultipartSegment) -> None:
-        if head.filename is None:
-            raise RuleBroken.of(head.name[:100] or "body", "There is no such field; only files are taken.", "unknown")
+        if head.filename is None or head.name != _FIELD:
+            raise RuleBroken.of(head.name[:100] or "body", f"Only files are taken, as {_FIELD}.", "unknown")
         if len(self._files) == MAX_FILES:
-            raise RuleBroken.of("files", f"At most {MAX_FILES} files are taken at once.", "length")
+            raise RuleBroken.of(_FIELD, f"At most {MAX_FILES} files are taken at once.", "length")
         path = self._folder / str(len(self._files))
         name = _plain_name(head.filename)
         self._files.append(UploadedFile(name, str(path)))
