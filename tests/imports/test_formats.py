@@ -83,7 +83,7 @@ def test_what_can_not_be_read_has_its_reason(content: bytes, reason: str) -> Non
         (gpx((0, 100, 200), 3600), "Nothing in it moves."),
         (
             track(("1970-01-01T00:00:00Z", 0), ("2026-06-01T06:00:00Z", 0), ("2026-06-01T06:05:00Z", 1000)),
-            "Its points are more than 100 days apart.",
+            "From its start to its end it takes more than 100 days.",
         ),
         (
             tcx((), sport="Running").replace(b"<DistanceMeters>0", b"<DistanceMeters>900").replace(b"-300", b"3300"),

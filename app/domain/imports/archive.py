@@ -148,12 +148,13 @@ def _index(archive: ZipFile) -> ArchiveIndex:
     folder = table.removesuffix(_TABLE)
     files = {name.removeprefix(folder): entry for name, entry in entries.items() if name.startswith(folder)}
     activities: list[ArchiveActivity] = []
+    taken: set[str] = set()
     skipped = 0
     for row in _rows(content):
         if not _RUN.search(row.get("Activity Type", "")):
             skipped += 1
             continue
-        activities.append(_activity(row, files))
+        activities.append(_once(_activity(row, files), taken))
         if len(activities) > MAX_ACTIVITIES:
             raise Unreadable(f"The archive has more than {MAX_ACTIVITIES:,} runs.")
     if sum(activity.size for activity in activities) > _MAX_UNPACKED_BYTES:
@@ -202,7 +203,7 @@ def _activity(row: Mapping[str, str], files: Mapping[str, ZipInfo]) -> ArchiveAc
     name = plain_line(filename or row.get("Activity Name", "") or external_id) or "?"
     notes = _notes(row)
     if not _ID.fullmatch(external_id):
-        return ArchiveActivity(name, external_id, notes, reason="Its row in activities.csv has no number.")
+        return ArchiveActivity(name, "", notes, reason="Its row in activities.csv has no number.")
     if filename:
         entry = files.get(filename)
         if entry is None:
@@ -212,6 +213,18 @@ def _activity(row: Mapping[str, str], files: Mapping[str, ZipInfo]) -> ArchiveAc
         return ArchiveActivity(name, external_id, notes, figures=_figures(row))
     except Unreadable as error:
         return ArchiveActivity(name, external_id, notes, reason=str(error))
+
+
+def _once(activity: ArchiveActivity, taken: set[str]) -> ArchiveActivity:
+    """An activity whose file no row before it has: else a small archive would fill the database with copies."""
+    if activity.member is None:
+        return activity
+    if activity.member in taken:
+        return ArchiveActivity(
+            activity.name, activity.external_id, activity.notes, reason="Another row of activities.csv has its file."
+        )
+    taken.add(activity.member)
+    return activity
 
 
 def _figures(row: Mapping[str, str]) -> Figures:

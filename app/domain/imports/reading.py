@@ -141,7 +141,7 @@ def check_bounds(figures: Figures) -> None:
     """
     if figures.elapsed_seconds > _LONGEST_DAYS * 86_400:
         # As in files of a device that did not know the date when it began.
-        raise Unreadable(f"Its points are more than {_LONGEST_DAYS} days apart.")
+        raise Unreadable(f"From its start to its end it takes more than {_LONGEST_DAYS} days.")
     if figures.distance_km < _SHORTEST_KM:
         raise Unreadable("It is shorter than 50 m.")
     if figures.moving_seconds < _FASTEST_PACE * figures.distance_km:
