@@ -1,5 +1,5 @@
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from tests.answers import broken_fields, problem
 from tests.running.steps import (
     PLANS,
     RUNS,
+    SUMMARY,
     UNKNOWN_ID,
     Connection,
     body_of,
@@ -45,6 +46,10 @@ WRONG: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"splits": []}, {"splits": "length"}),
     ({"pace": 300}, {"pace": "unknown"}),
 ]
+
+
+def _naming(body: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: key if value == "{}" else value for name, value in body.items()}
 
 
 class TestRuns:
@@ -183,6 +188,69 @@ class TestRuns:
         assert [item["id"] for item in (await get(athlete, RUNS))["items"]] == [mine["id"]]
         assert await contents(connection) == before
 
+    async def test_of_others_are_as_unknown_ones(
+        self, athlete: Actor, other_athlete: Actor, superuser: Actor, connection: Connection
+    ) -> None:
+        plan = await make_plan(other_athlete)
+        workout = await make_workout(other_athlete, plan)
+        run = await record(other_athlete, planId=plan["id"])
+        before = await contents(connection)
+
+        async def told(actor: Actor, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+            told = problem(await actor.client.request(method, path, json=body), 404)
+            return {name: value for name, value in told.items() if name not in {"instance", "requestId"}}
+
+        for actor in (athlete, superuser):
+            for key, path, method, body in (
+                (run["id"], f"{RUNS}/{{}}", "GET", None),
+                (run["id"], f"{RUNS}/{{}}", "PUT", run_body()),
+                (run["id"], f"{RUNS}/{{}}", "PATCH", {}),
+                (run["id"], f"{RUNS}/{{}}", "DELETE", None),
+                (plan["id"], f"{PLANS}/{{}}/runs", "POST", run_body()),
+                (plan["id"], f"{PLANS}/{{}}/runs", "GET", None),
+                (plan["id"], RUNS, "POST", run_body(planId="{}")),
+                (workout["id"], RUNS, "POST", run_body(workoutId="{}")),
+            ):
+                theirs, unknown = [
+                    await told(actor, method, path.format(named), body and _naming(body, named))
+                    for named in (key, UNKNOWN_ID)
+                ]
+                assert theirs == unknown
+            assert (await get(actor, RUNS, planId=plan["id"], workoutId=workout["id"]))["items"] == []
+            assert (await get(actor, "/api/v1/analytics/summary"))["totalRuns"] == 0
+        assert await contents(connection) == before
+
+    @pytest.mark.parametrize(
+        "field", ["startedAt", "userTimezone", "distanceKm", "durationSeconds", "paceSecPerKm", "source"]
+    )
+    async def test_keep_what_they_need(self, athlete: Actor, connection: Connection, field: str) -> None:
+        run = await record(athlete)
+        before = await contents(connection)
+        answer = await athlete.client.patch(f"{RUNS}/{run['id']}", json={"notes": "x", field: None})
+        assert broken_fields(answer) == {field: "null"}
+        assert await contents(connection) == before
+
+    async def test_are_recorded_and_linked_once_with_a_key(self, athlete: Actor, connection: Connection) -> None:
+        plan = await make_plan(athlete, status="active")
+        for _ in range(2):
+            await make_workout(athlete, plan, scheduledDate="2026-06-10")
+        first, again = [
+            await athlete.client.post(RUNS, json=run_body(), headers={"Idempotency-Key": "a"}) for _ in range(2)
+        ]
+        assert (again.json(), again.headers["idempotent-replayed"]) == (first.json(), "true")
+        assert await connection.fetchval("SELECT count(*) FROM runs") == 1
+
+    async def test_have_a_new_state_when_their_links_go(self, athlete: Actor) -> None:
+        plan = await make_plan(athlete, status="active")
+        workout = await make_workout(athlete, plan, scheduledDate="2026-06-10")
+        run = await record(athlete)
+        place = f"{RUNS}/{run['id']}"
+        for gone in (f"/api/v1/workouts/{workout['id']}", f"{PLANS}/{plan['id']}"):
+            tag = (await athlete.client.get(place)).headers["etag"]
+            assert (await athlete.client.delete(gone)).status_code == 204
+            assert (await athlete.client.get(place, headers={"If-None-Match": tag})).status_code == 200
+            problem(await athlete.client.delete(place, headers={"If-Match": tag}), 412)
+
     async def test_have_the_plan_of_their_workout(self, athlete: Actor) -> None:
         plan, other = await make_plan(athlete), await make_plan(athlete)
         workout, elsewhere = await make_workout(athlete, plan), await make_workout(athlete, other)
@@ -257,6 +325,26 @@ class TestMatching:
         evening = {"startedAt": "2026-06-11T06:30:00Z", "userTimezone": "America/Los_Angeles"}
         assert (await record(athlete, **evening))["workoutId"] == workout["id"]
 
+    async def test_links_across_plans_and_only_new_runs(self, athlete: Actor) -> None:
+        early, late = [await make_plan(athlete, status="active") for _ in range(2)]
+        far = await make_workout(athlete, early, scheduledDate="2026-06-10", plannedDistanceKm=20)
+        near = await make_workout(athlete, late, scheduledDate="2026-06-10", plannedDistanceKm=9)
+        other = await record(athlete, startedAt="2026-06-09T06:00:00Z")
+        place = f"{RUNS}/{other['id']}"
+        for method, body in (("PATCH", {"startedAt": "2026-06-10T06:00:00Z"}), ("PUT", run_body())):
+            assert body_of(await athlete.client.request(method, place, json=body), 200)["workoutId"] is None
+        run = await record(athlete)
+        assert (run["workoutId"], run["planId"]) == (near["id"], late["id"])
+        nested = body_of(await athlete.client.post(f"{PLANS}/{early['id']}/runs", json=run_body()), 201)
+        assert (nested["workoutId"], nested["planId"], nested["autoMatched"]) == (far["id"], early["id"], True)
+
+    async def test_leaves_runs_that_name_their_workout(self, athlete: Actor) -> None:
+        plan = await make_plan(athlete, status="active")
+        named, near = [await make_workout(athlete, plan, scheduledDate="2026-06-10") for _ in range(2)]
+        runs = [await record(athlete, workoutId=named["id"]) for _ in range(2)]
+        assert [(run["workoutId"], run["autoMatched"]) for run in runs] == [(named["id"], False)] * 2
+        assert (await record(athlete))["workoutId"] == near["id"]
+
     async def test_links_within_the_plan_that_was_named(self, athlete: Actor) -> None:
         plan, other = await make_plan(athlete, status="active"), await make_plan(athlete, status="active")
         await make_workout(athlete, other, scheduledDate="2026-06-10")
@@ -301,31 +389,58 @@ class TestList:
         assert await ids(source=["fit", "gpx"]) == [b["id"]]
         assert await ids(**{"from": "2026-06-10", "to": "2026-06-10"}) == [b["id"], a["id"]]
         assert await ids(minDistanceKm=10, maxDistanceKm=21.1) == [c["id"], b["id"]]
+        assert await ids(minDistanceKm=11, maxDistanceKm=10) == []
+        assert await ids(**{"from": "2026-06-12", "to": "2026-06-10"}) == []
         cursor = (await get(athlete, RUNS, pageSize=1))["nextCursor"]
+        answer = await athlete.client.get(f"{PLANS}/{plan['id']}/runs", params={"cursor": cursor})
+        assert broken_fields(answer) == {"cursor": "rule"}
         answer = await athlete.client.get(RUNS, params={"cursor": cursor, "source": "fit"})
         assert broken_fields(answer) == {"cursor": "rule"}
 
 
+MOMENTS = [
+    ("2026-06-08T06:30:00Z", "America/Los_Angeles", "2026-06-07"),
+    ("2026-06-07T12:30:00Z", "Pacific/Kiritimati", "2026-06-08"),
+    ("2026-06-08T10:30:00Z", "Pacific/Pago_Pago", "2026-06-07"),
+    # The clock goes back: 01:30 comes twice, on the same day.
+    ("2026-11-01T08:30:00Z", "America/Los_Angeles", "2026-11-01"),
+    ("2026-11-01T09:30:00Z", "America/Los_Angeles", "2026-11-01"),
+    # And forward, at midnight: there is no 00:30.
+    ("2026-09-06T03:30:00Z", "America/Santiago", "2026-09-05"),
+    ("2026-09-06T04:00:00Z", "America/Santiago", "2026-09-06"),
+    # Samoa left out December 30th, 2011.
+    ("2011-12-30T09:59:00Z", "Pacific/Apia", "2011-12-29"),
+    ("2011-12-30T10:00:00Z", "Pacific/Apia", "2011-12-31"),
+]
+
+
 class TestLocalDays:
-    @pytest.mark.parametrize(
-        ("start", "zone", "day"),
-        [
-            ("2026-06-08T06:30:00Z", "America/Los_Angeles", "2026-06-07"),
-            ("2026-06-07T12:30:00Z", "Pacific/Kiritimati", "2026-06-08"),
-            ("2026-06-08T10:30:00Z", "Pacific/Pago_Pago", "2026-06-07"),
-            # The clock goes back: 01:30 comes twice, on the same day.
-            ("2026-11-01T08:30:00Z", "America/Los_Angeles", "2026-11-01"),
-            ("2026-11-01T09:30:00Z", "America/Los_Angeles", "2026-11-01"),
-            # And forward, at midnight: there is no 00:30.
-            ("2026-09-06T03:30:00Z", "America/Santiago", "2026-09-05"),
-            ("2026-09-06T04:00:00Z", "America/Santiago", "2026-09-06"),
-            # Samoa left out December 30th, 2011.
-            ("2011-12-30T09:59:00Z", "Pacific/Apia", "2011-12-29"),
-            ("2011-12-30T10:00:00Z", "Pacific/Apia", "2011-12-31"),
-        ],
-    )
+    @pytest.mark.parametrize(("start", "zone", "day"), MOMENTS)
     async def test_of_runs_are_those_of_their_zone(self, athlete: Actor, start: str, zone: str, day: str) -> None:
         run = await record(athlete, startedAt=start, userTimezone=zone)
         assert run["localDate"] == day
         query = {"from": day, "to": day}
         assert [item["id"] for item in (await get(athlete, RUNS, **query))["items"]] == [run["id"]]
+        assert (await get(athlete, SUMMARY, **query))["totalRuns"] == 1
+        for offset in (-1, 1):
+            near = (date.fromisoformat(day) + timedelta(days=offset)).isoformat()
+            assert (await get(athlete, SUMMARY, **{"from": near, "to": near}))["totalRuns"] == 0
+
+    @pytest.mark.parametrize(("start", "zone", "day"), MOMENTS)
+    async def test_of_runs_are_those_of_the_weeks_of_a_plan(
+        self, athlete: Actor, start: str, zone: str, day: str
+    ) -> None:
+        # One week ends on this day, and the next one begins on it.
+        for number, offset in ((1, -6), (2, -7)):
+            first = date.fromisoformat(day) + timedelta(days=offset)
+            dates = {"startDate": first.isoformat(), "endDate": (first + timedelta(days=20)).isoformat()}
+            plan = await make_plan(athlete, **dates)
+            run = await record(athlete, startedAt=start, userTimezone=zone, planId=plan["id"])
+            place = f"{PLANS}/{plan['id']}/weekly-summary"
+            weeks = [await get(athlete, place, weekNumber=n) for n in (1, 2, 3)]
+            assert [[item["id"] for item in week["runs"]] for week in weeks] == [
+                [run["id"]] if n == number else [] for n in (1, 2, 3)
+            ]
+            monday = date.fromisoformat(day).isocalendar()
+            [week] = (await get(athlete, SUMMARY))["weeks"]
+            assert (week["isoYear"], week["isoWeek"], week["runs"]) == (monday.year, monday.week, number)
