@@ -61,10 +61,13 @@ def create_imports() -> None:
         sa.Column("created_at", TIME, server_default=sa.text("now()"), nullable=False),
         sa.Column("finished_at", TIME, nullable=True),
         sa.CheckConstraint(
-            "status NOT IN ('running', 'completed', 'cancelled') OR (status = 'running') = (finished_at IS NULL)",
+            "status NOT IN ('receiving', 'running', 'completed', 'cancelled')"
+            " OR (status IN ('receiving', 'running')) = (finished_at IS NULL)",
             name=op.f("check_import_end"),
         ),
-        sa.CheckConstraint("status IN ('running', 'completed', 'cancelled')", name=op.f("ck_run_import_status")),
+        sa.CheckConstraint(
+            "status IN ('receiving', 'running', 'completed', 'cancelled')", name=op.f("ck_run_import_status")
+        ),
         check("run_import", "name", LINE),
         check("run_import", "user_timezone", "{column} ~ '^[A-Za-z0-9_+/-]+$'"),
         *(check("run_import", column, "{column} BETWEEN 0 AND 2147483647") for column in ("total", *COUNTS)),
@@ -75,7 +78,9 @@ def create_imports() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_import")),
     )
     op.create_index(op.f("ix_run_import_user_id"), "run_import", ["user_id"])
-    op.create_index("ix_run_import_running", "run_import", ["id"], postgresql_where=sa.text("status = 'running'"))
+    op.create_index(
+        "ix_run_import_open", "run_import", ["id"], postgresql_where=sa.text("status IN ('receiving', 'running')")
+    )
 
 
 def create_items() -> None:

@@ -3,15 +3,22 @@
 import asyncio
 import io
 import zipfile
-from datetime import timedelta
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from app.domain.imports.archive import Member
+from app.domain.imports.workshop import Workshop
+from app.domain.system.services import sweep
+from app.plugin import IronTrackPlugin
 from tests.actors import Actor
 from tests.answers import broken_fields, problem
+from tests.db.rows import Rows
 from tests.imports.files import IMPORTS, START, Connection, archive, fit, gpx, packed, row, send, tcx
+from tests.service import Service
 
 
 async def begin(actor: Actor, content: bytes, status: int = 202, key: str | None = None) -> httpx.Response:
@@ -231,3 +238,88 @@ class TestWaiting:
         assert (await athlete.client.delete(path)).status_code == 204
         problem(await athlete.client.get(path), 404)
         assert await connection.fetchval("SELECT count(*) FROM runs") == 0
+
+
+class SlowWorkshop(Workshop):
+    """One that reads an archive's files when it is told to.
+
+    Attributes:
+        begun: whether it was asked for files a second time.
+        go_on: whether it may answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        self._asked = 0
+
+    async def read_members(self, path: str, names: list[str]) -> list[Member]:
+        self._asked += 1
+        if self._asked == 2:
+            self.begun.set()
+            await self.go_on.wait()
+        return await super().read_members(path, names)
+
+
+class TestReceiving:
+    """An archive that is being sent."""
+
+    # More than fit into one transaction.
+    COUNT = 250
+
+    @pytest.fixture
+    async def workshop(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlowWorkshop]:
+        workshop = SlowWorkshop()
+        monkeypatch.setattr(service.litestar.plugins.get(IronTrackPlugin).resources, "workshop", workshop)
+        yield workshop
+        await workshop.close()
+
+    @pytest.fixture
+    def content(self) -> bytes:
+        starts = [START + timedelta(days=number) for number in range(self.COUNT)]
+        files = {f"activities/{number}.gpx": gpx(start=start) for number, start in enumerate(starts)}
+        return archive([row(number, starts[number], file=name) for number, name in enumerate(files)], files)
+
+    async def test_nobody_waits_for_it(
+        self, athlete: Actor, connection: Connection, workshop: SlowWorkshop, content: bytes
+    ) -> None:
+        sending = asyncio.create_task(begin(athlete, content))
+        await workshop.begun.wait()
+        # Had it been one transaction, nobody would see this.
+        received = await connection.fetchval("SELECT count(*) FROM run_import_item")
+        assert 0 < received < self.COUNT
+        import_id = await connection.fetchval("SELECT id FROM run_import WHERE status = 'receiving'")
+        assert (await athlete.client.get(IMPORTS)).json()["total"] == 0
+        problem(await athlete.client.get(f"{IMPORTS}/{import_id}"), 404)
+        problem(await athlete.client.delete(f"{IMPORTS}/{import_id}"), 404)
+        assert await connection.fetchval("SELECT count(*) FROM runs") == 0
+        workshop.go_on.set()
+        answer = await sending
+        assert answer.json()["id"] == str(import_id)
+        path = answer.headers["location"]
+        assert (await athlete.client.delete(path)).status_code == 204
+
+    async def test_of_two_at_once_one_begins(
+        self, athlete: Actor, connection: Connection, workshop: SlowWorkshop, content: bytes
+    ) -> None:
+        sending = asyncio.create_task(athlete.client.post(IMPORTS, files={"files": ("a.zip", content)}))
+        await workshop.begun.wait()
+        other = await Rows(connection).add("run_import", user_id=athlete.id, total=1)
+        workshop.go_on.set()
+        problem(await sending, 409)
+        assert await connection.fetchval("SELECT array_agg(id) FROM run_import") == [other["id"]]
+        assert await connection.fetchval("SELECT count(*) FROM run_import_item") == 0
+
+    async def test_what_a_dead_worker_has_left_is_cleared_away(
+        self, service: Service, connection: Connection, athlete: Actor
+    ) -> None:
+        rows = Rows(connection)
+        day, hour = datetime.now(UTC) - timedelta(days=1, minutes=1), datetime.now(UTC) - timedelta(hours=1)
+        left = await rows.add("run_import", user_id=athlete.id, status="receiving", created_at=day)
+        young = await rows.add("run_import", user_id=athlete.id, status="receiving", created_at=hour)
+        await rows.add("run_import_item", import_id=left["id"], place=0)
+        resources = service.litestar.plugins.get(IronTrackPlugin).resources
+        async with resources.transactions.begin() as session:
+            await sweep(session)
+        assert await connection.fetchval("SELECT array_agg(id) FROM run_import") == [young["id"]]
+        assert await connection.fetchval("SELECT count(*) FROM run_import_item") == 0

@@ -66,9 +66,9 @@ def provide_run_files(workshop: NamedDependency[Workshop]) -> RunFileService:
     return RunFileService(workshop)
 
 
-def provide_imports(workshop: NamedDependency[Workshop]) -> ImportService:
+def provide_imports(workshop: NamedDependency[Workshop], transactions: NamedDependency[Transactions]) -> ImportService:
     """The service of imports."""
-    return ImportService(workshop)
+    return ImportService(workshop, transactions)
 
 
 def provide_import_reader(reader: NamedDependency[Reader]) -> ImportReader:
@@ -168,13 +168,19 @@ class ImportController(Controller):
         background; other activities are skipped. One import runs at a time.
         """
         limits = settings.limits
-        async with receive(request, limits.max_archive_bytes, limits.upload_timeout) as upload:
+        async with (
+            receive(request, limits.max_archive_bytes, limits.upload_timeout) as upload,
+            imports.receiving() as import_id,
+        ):
 
-            async def store(session: AsyncSession, index: Any) -> Answer[RunImport]:
-                begun = await imports.begin(session, principal, upload, index, timezone)
+            async def prepare() -> None:
+                await imports.receive(import_id, principal, upload, timezone)
+
+            async def store(session: AsyncSession, _: None) -> Answer[RunImport]:
+                begun = await imports.begin(session, import_id, principal)
                 return Answer(begun, status_code=202, headers={"Location": f"/api/v1/imports/{begun.id}"})
 
-            answer = await answer_once(request, transactions, upload.digest, lambda: imports.open(upload), store)
+            answer = await answer_once(request, transactions, upload.digest, prepare, store)
         import_runner.wake()
         return answer
 

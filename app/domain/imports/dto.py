@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from msgspec import Struct
 
-from app.domain.imports.models import ImportStatus
 from app.http.fields import Number
 
 __all__ = ("FileOutcome", "FilesOutcome", "ImportFailure", "ImportedRun", "Outcome", "RunImport")
@@ -93,7 +93,7 @@ class RunImport(Struct, rename="camel", kw_only=True):
 
     id: UUID
     name: str
-    status: ImportStatus
+    status: Literal["running", "completed", "cancelled"]
     total: int
     done: int
     stored: int

@@ -15,8 +15,9 @@ __all__ = ("ImportStatus", "RunImport", "RunImportItem", "RunOriginal")
 
 
 class ImportStatus(StrEnum):
-    """How far an import has come."""
+    """How far an import has come. Nobody is told of one that is being received, which nothing is done with yet."""
 
+    RECEIVING = "receiving"
     RUNNING = "running"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
@@ -52,7 +53,8 @@ class RunImport(Base):
     __table_args__ = (
         named_check(
             "check_import_end",
-            "status NOT IN ('running', 'completed', 'cancelled') OR (status = 'running') = (finished_at IS NULL)",
+            "status NOT IN ('receiving', 'running', 'completed', 'cancelled')"
+            " OR (status IN ('receiving', 'running')) = (finished_at IS NULL)",
             "body",
             "An import has an end when it runs no more.",
         ),
@@ -60,7 +62,7 @@ class RunImport(Base):
         time_zone("user_timezone"),
         *(amount(column, 0, 2**31 - 1) for column in ("total", "stored", "duplicates", "skipped", "failed")),
         *instants("finished_at"),
-        Index("ix_run_import_running", "id", postgresql_where=text("status = 'running'")),
+        Index("ix_run_import_open", "id", postgresql_where=text("status IN ('receiving', 'running')")),
     )
 
     id: Mapped[UUIDKey]

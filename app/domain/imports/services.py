@@ -1,12 +1,13 @@
 """Files that somebody sends, archives that are to be imported, and how far that has come."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from asyncpg import Connection, Record
+from asyncpg import Record
 from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import text
@@ -16,7 +17,7 @@ from app.db.base import uuid7
 from app.db.paging import Page, PageRequest
 from app.db.reader import Reader
 from app.db.timezones import canonical_timezone
-from app.db.transaction import raw_connection
+from app.db.transaction import Transactions, raw_connection
 from app.domain.imports.archive import ArchiveActivity, ArchiveIndex, Member
 from app.domain.imports.dto import FileOutcome, FilesOutcome, ImportedRun, ImportFailure, Outcome, RunImport
 from app.domain.imports.models import ImportStatus
@@ -64,29 +65,40 @@ r.skipped, r.failed, r.created_at, r.finished_at, coalesce((
 ), '[]'::json)::text AS errors
 """
 
-_READ: Final = f"SELECT {_COLUMNS} FROM run_import r WHERE r.id = $1 AND r.user_id = $2"
+_IS_TOLD: Final = "status <> 'receiving'"
+
+_READ: Final = f"SELECT {_COLUMNS} FROM run_import r WHERE r.id = $1 AND r.user_id = $2 AND r.{_IS_TOLD}"
 
 _FIND: Final = f"""
-SELECT counted.total AS count, r.* FROM (SELECT count(*) AS total FROM run_import WHERE user_id = $1) AS counted
+SELECT counted.total AS count, r.*
+FROM (SELECT count(*) AS total FROM run_import WHERE user_id = $1 AND {_IS_TOLD}) AS counted
 LEFT JOIN LATERAL (
-    SELECT {_COLUMNS} FROM run_import r WHERE r.user_id = $1 ORDER BY r.id DESC LIMIT $2 OFFSET $3
+    SELECT {_COLUMNS} FROM run_import r WHERE r.user_id = $1 AND r.{_IS_TOLD} ORDER BY r.id DESC LIMIT $2 OFFSET $3
 ) AS r ON true
 """
 
 _IS_RUNNING: Final = text("""
-    SELECT EXISTS (SELECT FROM run_import WHERE user_id = :user_id AND status = 'running' AND id <> :id)
+    SELECT EXISTS (SELECT FROM run_import WHERE user_id = :user_id AND status = 'running')
 """)
 
+_RECEIVE: Final = text("""
+    INSERT INTO run_import (id, user_id, name, user_timezone, total, skipped, failed, status)
+    VALUES (:id, :user_id, :name, :timezone, :total, :skipped, :failed, 'receiving')
+""")
 _BEGIN: Final = text("""
-    INSERT INTO run_import (id, user_id, name, user_timezone, total, skipped, failed, status, finished_at)
-    VALUES (:id, :user_id, :name, :timezone, :total, :skipped, :failed, CAST(:status AS varchar),
-        CASE WHEN CAST(:status AS varchar) = 'running' THEN NULL ELSE now() END)
+    UPDATE run_import
+    SET status = CASE WHEN skipped + failed = total THEN 'completed' ELSE 'running' END,
+        finished_at = CASE WHEN skipped + failed = total THEN now() END
+    WHERE id = :id AND status = 'receiving'
 """)
+_TAKE_BACK: Final = text("DELETE FROM run_import WHERE id = :id AND status = 'receiving'")
 
-_STATUS: Final = text("SELECT status FROM run_import WHERE id = :id AND user_id = :user_id FOR UPDATE")
+_STATUS: Final = text(f"SELECT status FROM run_import WHERE id = :id AND user_id = :user_id AND {_IS_TOLD} FOR UPDATE")
 _CANCEL: Final = text("UPDATE run_import SET status = 'cancelled', finished_at = now() WHERE id = :id")
 _DROP_WAITING: Final = text("DELETE FROM run_import_item WHERE import_id = :id AND reason IS NULL")
 _DELETE: Final = text("DELETE FROM run_import WHERE id = :id")
+
+_ITEM_COLUMNS: Final = ("import_id", "place", "name", "activity", "reason", "is_wrapped", "content")
 
 _failures = msgspec.json.Decoder(list[ImportFailure])
 
@@ -197,57 +209,63 @@ def _summed_up(files: list[FileOutcome]) -> FilesOutcome:
 class ImportService:
     """Begins and ends imports of archives."""
 
-    def __init__(self, workshop: Workshop) -> None:
+    def __init__(self, workshop: Workshop, transactions: Transactions) -> None:
         self._workshop = workshop
+        self._transactions = transactions
 
-    async def open(self, upload: Upload) -> ArchiveIndex:
-        """Look into an archive.
+    @asynccontextmanager
+    async def receiving(self) -> AsyncIterator[UUID]:
+        """The key of an import that is received in the block. Unless it has begun, nothing of it is left after it."""
+        import_id = uuid7()
+        try:
+            yield import_id
+        finally:
+            async with self._transactions.begin() as session:
+                await session.execute(_TAKE_BACK, {"id": import_id})
 
-        Raises:
-            RuleBroken: it is not one archive, or none that can be imported.
-        """
-        if len(upload.files) != 1:
-            raise RuleBroken.of("files", "One archive is imported at a time.", "length")
-        index = await self._workshop.open_archive(upload.files[0].path)
-        if index.reason:
-            raise RuleBroken.of("files", index.reason)
-        return index
-
-    async def begin(
-        self, session: AsyncSession, principal: Principal, upload: Upload, index: ArchiveIndex, timezone: str | None
-    ) -> RunImport:
+    async def receive(self, import_id: UUID, principal: Principal, upload: Upload, timezone: str | None) -> None:
         """Store what is to be imported, so that any worker on any machine can go on with it.
+
+        That takes a while, and nobody's changes are told to others while a transaction is open: so in many short ones.
 
         Args:
             timezone: where the runs were run; the user's own when absent.
 
         Raises:
             Conflict: another import of the user is running.
-            RuleBroken: there is no such time zone.
+            RuleBroken: it is not one archive, or none that can be imported; or there is no such time zone.
         """
-        zone = await canonical_timezone(session, timezone, "timezone") if timezone else principal.timezone
-        import_id = uuid7()
-        await self._refuse_second(session, import_id, principal)
-        failed = sum(activity.reason is not None for activity in index.activities)
-        await session.execute(
-            _BEGIN,
-            {
+        index = await self._open(upload)
+        async with self._transactions.begin() as session:
+            await _refuse_second(session, principal)
+            zone = await canonical_timezone(session, timezone, "timezone") if timezone else principal.timezone
+            received = {
                 "id": import_id,
                 "user_id": principal.user_id,
                 "name": upload.files[0].name,
                 "timezone": zone,
                 "total": len(index.activities) + index.skipped,
                 "skipped": index.skipped,
-                "failed": failed,
-                "status": ImportStatus.COMPLETED if failed == len(index.activities) else ImportStatus.RUNNING,
-            },
-        )
-        connection = await raw_connection(session)
+                "failed": sum(activity.reason is not None for activity in index.activities),
+            }
+            await session.execute(_RECEIVE, received)
         for batch in _batches(index.activities):
-            await self._add(connection, import_id, upload.files[0].path, batch)
-        # Once more, now that others have to wait: the files took a while.
+            rows = await self._rows(import_id, upload.files[0].path, batch)
+            async with self._transactions.begin() as session:
+                connection = await raw_connection(session)
+                await connection.copy_records_to_table("run_import_item", records=rows, columns=_ITEM_COLUMNS)
+
+    async def begin(self, session: AsyncSession, import_id: UUID, principal: Principal) -> RunImport:
+        """Let the workers go on with what was received.
+
+        Raises:
+            Conflict: another import of the user is running.
+            NotFound: it was never received.
+        """
         await hold_runner(session, principal.user_id)
-        await self._refuse_second(session, import_id, principal)
+        await _refuse_second(session, principal)
+        await session.execute(_BEGIN, {"id": import_id})
+        connection = await raw_connection(session)
         row = await connection.fetchrow(_READ, import_id, principal.user_id)
         if row is None:
             raise NotFound
@@ -270,25 +288,28 @@ class ImportService:
         else:
             await session.execute(_DELETE, wanted)
 
-    async def _refuse_second(self, session: AsyncSession, import_id: UUID, principal: Principal) -> None:
-        if await session.scalar(_IS_RUNNING, {"user_id": principal.user_id, "id": import_id}):
-            raise Conflict("Another import is running; wait for its end, or cancel it.")
+    async def _open(self, upload: Upload) -> ArchiveIndex:
+        if len(upload.files) != 1:
+            raise RuleBroken.of("files", "One archive is imported at a time.", "length")
+        index = await self._workshop.open_archive(upload.files[0].path)
+        if index.reason:
+            raise RuleBroken.of("files", index.reason)
+        return index
 
-    async def _add(
-        self,
-        connection: "Connection",
-        import_id: UUID,
-        path: str,
-        batch: Sequence[tuple[int, ArchiveActivity]],
-    ) -> None:
+    async def _rows(
+        self, import_id: UUID, path: str, batch: Sequence[tuple[int, ArchiveActivity]]
+    ) -> list[tuple[object, ...]]:
         names = [activity.member for _, activity in batch if activity.member]
         members = iter(await self._workshop.read_members(path, names) if names else ())
-        rows = [
+        return [
             (import_id, place, activity.name, *_item(activity, next(members) if activity.member else Member()))
             for place, activity in batch
         ]
-        columns = ("import_id", "place", "name", "activity", "reason", "is_wrapped", "content")
-        await connection.copy_records_to_table("run_import_item", records=rows, columns=columns)
+
+
+async def _refuse_second(session: AsyncSession, principal: Principal) -> None:
+    if await session.scalar(_IS_RUNNING, {"user_id": principal.user_id}):
+        raise Conflict("Another import is running; wait for its end, or cancel it.")
 
 
 def _item(activity: ArchiveActivity, member: Member) -> tuple[str, str | None, bool, bytes | None]:
@@ -353,7 +374,7 @@ def _import_of(row: Record) -> RunImport:
     return RunImport(
         id=row["id"],
         name=row["name"],
-        status=ImportStatus(row["status"]),
+        status=row["status"],
         total=row["total"],
         done=row["done"],
         stored=row["stored"],
