@@ -415,6 +415,20 @@ MOMENTS = [
 
 
 class TestLocalDays:
+    async def test_are_those_of_the_users_own_zone_when_the_run_names_none(self, athlete: Actor) -> None:
+        start = "2026-06-08T06:30:00Z"
+        zones = {"America/Los_Angeles": "2026-06-07", "Europe/Berlin": "2026-06-08"}
+        runs = {}
+        for zone in zones:
+            body_of(await athlete.client.patch("/api/v1/access/me", json={"timezone": zone}), 200)
+            runs[zone] = await record(athlete, startedAt=start)
+        for zone, run in runs.items():
+            # It stays where it was run, wherever its owner moves.
+            kept = await get(athlete, f"{RUNS}/{run['id']}")
+            assert (kept["userTimezone"], kept["localDate"]) == (zone, zones[zone])
+            changed = body_of(await athlete.client.patch(f"{RUNS}/{run['id']}", json={"notes": "x"}), 200)
+            assert changed["localDate"] == zones[zone]
+
     @pytest.mark.parametrize(("start", "zone", "day"), MOMENTS)
     async def test_of_runs_are_those_of_their_zone(self, athlete: Actor, start: str, zone: str, day: str) -> None:
         run = await record(athlete, startedAt=start, userTimezone=zone)

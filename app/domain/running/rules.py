@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
 from app.domain.running.dto import NewSplit
 from app.domain.running.figures import duration_at, fits_pace
@@ -125,11 +125,6 @@ def wrong_start(start: datetime) -> Iterator[BrokenField]:
         yield BrokenField("range", "startedAt", "A run starts at most 24 hours ahead.")
 
 
-class _Figures(Struct):
-    distance: Decimal
-    duration: int
-
-
 def wrong_run(
     distance: Decimal, duration: int, elapsed: int | None, splits: Sequence[NewSplit] | None
 ) -> list[BrokenField]:
@@ -144,16 +139,16 @@ def wrong_run(
         message = "The time with all pauses is not shorter than the time without them."
         broken.append(BrokenField("rule", "elapsedSeconds", message))
     if splits is not None:
-        broken.extend(_wrong_splits(_Figures(distance, duration), splits))
+        broken.extend(_wrong_splits(distance, duration, splits))
     return broken
 
 
-def _wrong_splits(run: _Figures, splits: Sequence[NewSplit]) -> Iterator[BrokenField]:
+def _wrong_splits(distance: Decimal, duration: int, splits: Sequence[NewSplit]) -> Iterator[BrokenField]:
     for place, split in enumerate(splits[:-1]):
         if split.distance_km != 1:
             yield BrokenField("rule", f"splits[{place}].distanceKm", "Only the last split is not a whole kilometre.")
-    distance, duration = sum(split.distance_km for split in splits), sum(split.duration_seconds for split in splits)
-    if abs(distance - run.distance) > _ROUNDED_KM * len(splits):
-        yield BrokenField("rule", "splits", f"The splits are {distance} km, and the run is {run.distance} km.")
-    if abs(duration - run.duration) > len(splits):
-        yield BrokenField("rule", "splits", f"The splits are {duration} s, and the run is {run.duration} s.")
+    km, seconds = sum(split.distance_km for split in splits), sum(split.duration_seconds for split in splits)
+    if abs(km - distance) > _ROUNDED_KM * len(splits):
+        yield BrokenField("rule", "splits", f"The splits are {km} km, and the run is {distance} km.")
+    if abs(seconds - duration) > len(splits):
+        yield BrokenField("rule", "splits", f"The splits are {seconds} s, and the run is {duration} s.")

@@ -4,7 +4,7 @@ Whoever writes to the plans, workouts or runs of a user holds that user's row fi
 what the one before has left.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -293,10 +293,6 @@ class RunningWorkoutService(_Writer):
 class RunService(_Writer):
     """Records, changes and deletes runs."""
 
-    async def record(self, user_id: UUID, runs: Sequence[RunValues]) -> list[StoredRun]:
-        """Store many runs of a user in this transaction: see `record_runs`."""
-        return await record_runs(self._session, user_id, runs)
-
     async def create(self, data: NewRun, principal: Principal, plan_id: UUID | None = None) -> Versioned[RecordedRun]:
         """Record a run, and link it to its workout.
 
@@ -314,7 +310,7 @@ class RunService(_Writer):
             raise RuleBroken.of("planId", "The path names another plan.")
         values = await self._values(data, principal, data.plan_id or plan_id)
         values.auto_match = data.auto_match
-        [stored] = await self.record(principal.user_id, [values])
+        [stored] = await record_runs(self._session, principal.user_id, [values])
         if not stored.is_new:
             raise Conflict("This run was recorded already.")
         kept = await read_run(await raw_connection(self._session), stored.run_id, principal.user_id)
