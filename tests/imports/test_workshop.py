@@ -1,5 +1,6 @@
 """The process that reads files: whatever happens to it, the next file is read."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -37,7 +38,25 @@ async def test_one_that_has_died_is_replaced(workshop: Workshop) -> None:
     await workshop.read_content(gpx())
     os.kill(pid_of(workshop), signal.SIGKILL)
     # It may be gone already, or die with the request.
-    assert (await workshop.read_content(gpx())).reason in (None, "It can't be read.")
+    assert (await workshop.read_content(gpx())).format == "gpx"
+
+
+async def test_a_file_is_read_again_when_the_process_was_killed(workshop: Workshop) -> None:
+    await workshop.read_content(gpx())
+    os.kill(pid_of(workshop), signal.SIGSTOP)
+    reading = asyncio.create_task(workshop.read_content(gpx()))
+    await asyncio.sleep(0)
+    os.kill(pid_of(workshop), signal.SIGKILL)
+    assert (await reading).format == "gpx"
+
+
+async def test_a_file_that_ends_every_process_is_refused(workshop: Workshop) -> None:
+    reading = asyncio.create_task(workshop.read_content(gpx()))
+    while not reading.done():
+        if (process := workshop._process) and process.returncode is None:
+            process.kill()
+        await asyncio.sleep(0)
+    assert (await reading).reason == "It can't be read."
     assert (await workshop.read_content(gpx())).format == "gpx"
 
 

@@ -39,6 +39,7 @@ _MODULE: Final = "app.domain.imports.process"
 _WITHIN: Final = 30.0
 _ARCHIVE_WITHIN: Final = 120.0
 _IDLE: Final = 60.0
+_TRIES: Final = 2
 _TOO_LONG: Final = "It takes too long to read."
 _TOO_MUCH: Final = "It can't be read."
 
@@ -105,20 +106,26 @@ class Workshop:
                 self._ending.cancel()
             try:
                 async with asyncio.timeout(within):
-                    reply = await self._exchange(request)
+                    reply = await self._exchanged(request)
             except TimeoutError:
                 self._end()
                 return Failed(_TOO_LONG)
-            except (OSError, EOFError, asyncio.IncompleteReadError):
-                _log.warning("the process that reads files has died", request=type(request).__name__)
-                self._end()
-                return Failed(_TOO_MUCH)
             except BaseException:
                 # Cancelled between a request and its reply, which nobody is to take for that to another one.
                 self._end()
                 raise
             self._ending = asyncio.get_running_loop().call_later(self._idle, self._end)
             return reply if isinstance(reply, kind | Failed) else Failed(_TOO_MUCH)
+
+    async def _exchanged(self, request: Request) -> Reply:
+        """The reply of a process; of another one when the first has died, which may be nothing that the file did."""
+        for _ in range(_TRIES):
+            try:
+                return await self._exchange(request)
+            except (OSError, EOFError):
+                _log.warning("the process that reads files has died", request=type(request).__name__)
+                self._end()
+        return Failed(_TOO_MUCH)
 
     async def _exchange(self, request: Request) -> Reply:
         process = self._process
