@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain.imports.activity import Activity, Point, Totals
+from app.domain.imports.activity import Activity, Point, Totals, Unreadable
 from app.domain.imports.figures import figures_of
 from app.domain.imports.reading import FileReading, read_file
 from tests.imports.files import START, fit, gpx, gpx_of, north, packed, tcx
@@ -113,6 +113,27 @@ def test_a_first_position_that_is_far_off_is_left_out() -> None:
     first = Point(begun, 0, north(50_000), 13.0)
     figures = figures_of(Activity("", [first, *true], Totals()))
     assert (figures.distance_km, figures.moving_seconds) == (1.74, 580)
+
+
+@pytest.mark.parametrize(("metre", "kilometres"), [(124, 0.248), (126, None)])
+def test_nobody_runs_faster_than_the_fastest(metre: int, kilometres: float | None) -> None:
+    begun = START.timestamp()
+    points = [Point(begun + 10 * number, 0, north(metre * number), 13.0) for number in range(3)]
+    activity = Activity("", points, Totals())
+    if kilometres:
+        assert figures_of(activity).distance_km == kilometres
+    else:
+        with pytest.raises(Unreadable, match="moves"):
+            figures_of(activity)
+
+
+def test_of_several_points_at_a_time_the_first_counts() -> None:
+    begun = START.timestamp()
+    points = [
+        Point(begun + second, distance=float(metre)) for second, metre in ((0, 0), (300, 900), (300, 1500), (600, 2000))
+    ]
+    # 100 of the 1,100 m that follow the first: 27 s.
+    assert [split.duration_seconds for split in figures_of(Activity("", points, Totals())).splits] == [327, 273]
 
 
 def test_a_leap_over_a_gap_is_not_run() -> None:
