@@ -282,6 +282,26 @@ def transactions_of(service: Service) -> Transactions:
     return service.litestar.plugins.get(IronTrackPlugin).resources.transactions
 
 
+async def plan_workouts(connection: Connection, actor: Actor, *distances: int) -> tuple[UUID, list[UUID]]:
+    """An active plan with a workout of each distance, all on one day."""
+    plan, workouts = uuid7(), [uuid7() for _ in distances]
+    await connection.execute(
+        "INSERT INTO running_plans (id, user_id, name, start_date, end_date, status)"
+        " VALUES ($1, $2, 'p', '2026-06-01', '2026-06-30', 'active')",
+        plan,
+        actor.id,
+    )
+    for workout, km in zip(workouts, distances, strict=True):
+        await connection.execute(
+            "INSERT INTO running_workouts (id, plan_id, name, workout_type, planned_distance_km, scheduled_date)"
+            " VALUES ($1, $2, 'w', 'easy', $3, '2026-06-10')",
+            workout,
+            plan,
+            km,
+        )
+    return plan, workouts
+
+
 class TestRecording:
     async def test_stores_each_once(
         self, athlete: Actor, connection: Connection, service: Service, values: Callable[..., RunValues]
@@ -300,21 +320,7 @@ class TestRecording:
     async def test_links_each_workout_once(
         self, athlete: Actor, connection: Connection, service: Service, values: Callable[..., RunValues]
     ) -> None:
-        plan = uuid7()
-        await connection.execute(
-            "INSERT INTO running_plans (id, user_id, name, start_date, end_date, status)"
-            " VALUES ($1, $2, 'p', '2026-06-01', '2026-06-30', 'active')",
-            plan,
-            athlete.id,
-        )
-        for km in (9, 12):
-            await connection.execute(
-                "INSERT INTO running_workouts (id, plan_id, name, workout_type, planned_distance_km, scheduled_date)"
-                " VALUES ($1, $2, 'w', 'easy', $3, '2026-06-10')",
-                uuid7(),
-                plan,
-                km,
-            )
+        await plan_workouts(connection, athlete, 9, 12)
         async with transactions_of(service).begin() as session:
             stored = await record_runs(session, athlete.id, [values(), values(), values()])
         assert [outcome.auto_matched for outcome in stored] == [True, True, False]
@@ -323,3 +329,13 @@ class TestRecording:
             " ORDER BY r.id"
         )
         assert [tuple(row) for row in rows] == [(1, 9), (1, 12), (1, None)]
+
+    async def test_leaves_what_another_run_of_the_call_names(
+        self, athlete: Actor, connection: Connection, service: Service, values: Callable[..., RunValues]
+    ) -> None:
+        plan, [named, other] = await plan_workouts(connection, athlete, 10, 20)
+        runs = [values(), values(plan_id=plan, workout_id=named), values()]
+        async with transactions_of(service).begin() as session:
+            stored = await record_runs(session, athlete.id, runs)
+        assert [outcome.workout_id for outcome in stored] == [other, named, None]
+        assert [outcome.auto_matched for outcome in stored] == [True, False, False]

@@ -24,6 +24,7 @@ WRONG: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"name": " "}, {"name": "length"}),
     ({"name": None}, {"name": "null"}),
     ({"startDate": None}, {"startDate": "null"}),
+    ({"endDate": None}, {"endDate": "null"}),
     ({"status": None}, {"status": "null"}),
     ({"status": "over"}, {"status": "enum"}),
     ({"startDate": "2026-02-30"}, {"startDate": "pattern"}),

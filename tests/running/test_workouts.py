@@ -24,6 +24,7 @@ WRONG: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"workoutType": "rest"}, {"plannedDistanceKm": "rule"}),
     ({"workoutType": "sprint"}, {"workoutType": "enum"}),
     ({"workoutType": None}, {"workoutType": "null"}),
+    ({"name": None}, {"name": "null"}),
     ({"plannedDistanceKm": 0}, {"plannedDistanceKm": "range"}),
     ({"targetPaceMinSec": 300}, {"targetPaceMaxSec": "missing"}),
     ({"targetPaceMaxSec": 300}, {"targetPaceMinSec": "missing"}),
@@ -84,6 +85,26 @@ class TestWorkouts:
             assert broken_fields(await athlete.client.put(f"{place}/{workout['id']}", json=body)) == fields
             assert broken_fields(await athlete.client.patch(f"{place}/{workout['id']}", json=wrong)) == fields
         assert await contents(connection) == before
+
+    async def test_a_change_is_checked_with_what_is_stored(
+        self, athlete: Actor, connection: Connection, nested: bool
+    ) -> None:
+        plan = await make_plan(athlete)
+        tempo = await make_workout(athlete, plan, targetPaceMinSec=290, targetPaceMaxSec=300)
+        rest = await make_workout(athlete, plan, workoutType="rest", plannedDistanceKm=None)
+        before = await contents(connection)
+        place = place_of(plan, nested)
+        for workout, change, fields in (
+            (rest, {"workoutType": "easy"}, {"plannedDistanceKm": "missing"}),
+            (rest, {"plannedDistanceKm": 5}, {"plannedDistanceKm": "rule"}),
+            (tempo, {"targetPaceMaxSec": None}, {"targetPaceMaxSec": "missing"}),
+            (tempo, {"targetPaceMinSec": 301}, {"targetPaceMaxSec": "rule"}),
+        ):
+            assert broken_fields(await athlete.client.patch(f"{place}/{workout['id']}", json=change)) == fields
+        assert await contents(connection) == before
+        neither = {"targetPaceMinSec": None, "targetPaceMaxSec": None}
+        changed = body_of(await athlete.client.patch(f"{place}/{tempo['id']}", json=neither), 200)
+        assert changed == tempo | neither | {"updatedAt": changed["updatedAt"]}
 
     async def test_of_others_are_not_there(self, athlete: Actor, other_athlete: Actor, connection: Connection) -> None:
         theirs, mine = await make_plan(other_athlete), await make_plan(athlete)
