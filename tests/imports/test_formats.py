@@ -2,15 +2,16 @@
 
 import gzip
 import struct
+import tracemalloc
 from datetime import timedelta
 
 import pytest
 
 from app.domain.imports.activity import Activity, Point, Totals, Unreadable
 from app.domain.imports.figures import figures_of
-from app.domain.imports.reading import FileReading, read_file
+from app.domain.imports.reading import FileReading, read_file, unpacked
 from tests.imports.files import START, fit, gpx, gpx_of, north, packed, tcx
-from tests.imports.fit import framed, seconds
+from tests.imports.fit import RUNNING, fit_file, framed, seconds, semicircles
 
 RUN = (2.0, 600)
 
@@ -72,6 +73,17 @@ def test_a_track_is_read_however_it_is_written(content: bytes) -> None:
 def test_what_can_not_be_read_has_its_reason(content: bytes, reason: str) -> None:
     reading = read_file(content)
     assert (reading.reason, reading.runs) == (reason, ())
+
+
+def test_no_more_is_unpacked_than_is_read() -> None:
+    bomb = packed(bytes(20_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unreadable, match="more than 1 MB"):
+            unpacked(bomb, 1_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
@@ -143,6 +155,62 @@ def test_a_leap_over_a_gap_is_not_run() -> None:
     there = [Point(begun + 400 + second, 0, north(9000 + 3.0 * second), 13.0) for second in range(0, 310, 10)]
     figures = figures_of(Activity("", here + there, Totals()))
     assert (figures.distance_km, figures.moving_seconds, figures.elapsed_seconds) == (1.8, 600, 700)
+
+
+# Seconds and metres to the north: a walk of 100 m, at 1 m/s, while the recording is paused.
+PIECES = [[(0, 0), (300, 1000)], [(400, 1100), (700, 2100)]]
+
+
+def paused_gpx() -> bytes:
+    pieces = [track(*((moment(second), metre) for second, metre in piece)).decode() for piece in PIECES]
+    segments = [piece[piece.index("<trkseg>") : piece.index("</trk>")] for piece in pieces]
+    return gpx_of(f"<trk>{''.join(segments)}</trk>")
+
+
+def paused_tcx() -> bytes:
+    tracks = "".join(
+        "<Track>"
+        + "".join(
+            f"<Trackpoint><Time>{moment(second)}</Time><Position><LatitudeDegrees>{north(metre):.9f}</LatitudeDegrees>"
+            "<LongitudeDegrees>13</LongitudeDegrees></Position></Trackpoint>"
+            for second, metre in piece
+        )
+        + "</Track>"
+        for piece in PIECES
+    )
+    activity = f"<Activity Sport='Running'><Lap>{tracks}</Lap></Activity>"
+    return f"<TrainingCenterDatabase>{activity}</TrainingCenterDatabase>".encode()
+
+
+def paused_fit() -> bytes:
+    begun = seconds(START)
+    messages: list[tuple[str, dict[str, int | None]]] = [("file_id", {"type": 4})]
+    for piece in PIECES:
+        messages.append(("event", {"timestamp": begun + piece[0][0], "event": 0, "event_type": 0}))
+        messages += [
+            (
+                "record",
+                {
+                    "timestamp": begun + second,
+                    "position_lat": semicircles(north(metre)),
+                    "position_long": semicircles(13),
+                },
+            )
+            for second, metre in piece
+        ]
+        messages.append(("event", {"timestamp": begun + piece[-1][0], "event": 0, "event_type": 4}))
+    return fit_file([*messages, ("session", {"timestamp": begun + 700, "start_time": begun, "sport": RUNNING})])
+
+
+def moment(second: int) -> str:
+    return f"{START + timedelta(seconds=second):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize("content", [paused_gpx(), paused_tcx(), paused_fit()], ids=["gpx", "tcx", "fit"])
+def test_what_is_walked_in_a_pause_does_not_count(content: bytes) -> None:
+    [run] = read_file(content).runs
+    assert run.figures
+    assert (run.figures.distance_km, run.figures.moving_seconds, run.figures.elapsed_seconds) == (2.0, 600, 700)
 
 
 class TestFit:
