@@ -17,7 +17,7 @@ from app.plugin import IronTrackPlugin
 from tests.actors import Actor
 from tests.answers import broken_fields, problem
 from tests.db.rows import Rows
-from tests.imports.files import IMPORTS, START, Connection, archive, fit, gpx, packed, row, send, tcx
+from tests.imports.files import COLUMNS, IMPORTS, START, Connection, archive, fit, gpx, packed, row, send, tcx
 from tests.service import Service
 
 
@@ -184,6 +184,16 @@ async def test_where_the_plain_number_is_empty_the_rounded_one_counts(athlete: A
     ended = await finished(athlete, await begin(athlete, archive([row(1, distance=" ")])))
     assert ended["stored"] == 1
     assert await connection.fetchval("SELECT distance_km::float8 FROM runs") == 2.0
+
+
+async def test_columns_may_stand_in_another_order(athlete: Actor, connection: Connection) -> None:
+    order = sorted(range(len(COLUMNS)), key=lambda place: COLUMNS[place])
+    cells = row(1)
+    cells[9] = ""  # The plain elapsed time; the first column of that name has 700.
+    content = archive([[cells[place] for place in order]], columns=[COLUMNS[place] for place in order])
+    assert (await finished(athlete, await begin(athlete, content)))["stored"] == 1
+    [run] = await connection.fetch("SELECT distance_km::float8, duration_seconds, elapsed_seconds FROM runs")
+    assert tuple(run) == (2.0, 600, 700)
 
 
 async def test_an_import_belongs_to_its_user(athlete: Actor, other_athlete: Actor) -> None:
