@@ -75,6 +75,14 @@ trials *options:
 scale *options:
     {{ uv }} run python -m loadtests.scale {{ options }}
 
+# how long an archive of 5,000 files takes to import
+import-bench *options:
+    {{ uv }} run python -m loadtests.imports {{ options }}
+
+# what the summary of 50,000 runs costs, compared with that of 50
+runs-bench *options:
+    {{ uv }} run python -m loadtests.runs {{ options }}
+
 # lifters at work, against a running service
 load host="http://127.0.0.1:8000":
     {{ uv }} run locust --locustfile loadtests/locustfile.py --host {{ host }}

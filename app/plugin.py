@@ -13,8 +13,11 @@ from litestar.di import Provide
 from litestar.plugins import CLIPlugin, InitPlugin
 
 from app.domain.accounts.controllers import ACCOUNTS
+from app.domain.analytics.controllers import ANALYTICS
 from app.domain.catalogue.controllers import CATALOGUE
 from app.domain.history.controllers import HISTORY
+from app.domain.imports.controllers import IMPORTS
+from app.domain.running.controllers import RUNNING
 from app.domain.sync.controllers import SYNC
 from app.domain.system.controllers import KeysController, SystemController
 from app.domain.training.controllers import TRAINING
@@ -89,7 +92,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             yield
 
     def _routes(self) -> list[Any]:
-        domains = [*ACCOUNTS, *CATALOGUE, *TRAINING, *HISTORY, *SYNC]
+        domains = [*ACCOUNTS, *CATALOGUE, *TRAINING, *HISTORY, *RUNNING, *ANALYTICS, *IMPORTS, *SYNC]
         return [
             SystemController,
             KeysController,
@@ -113,6 +116,8 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "exercise_reader": lambda: resources.exercise_reader,
             "session_reader": lambda: resources.session_reader,
             "change_reader": lambda: resources.change_reader,
+            "workshop": lambda: resources.workshop,
+            "import_runner": lambda: resources.import_runner,
             "principal": _principal,
             "page": provide_page,
         }

@@ -20,6 +20,8 @@ from app.domain.accounts.services import PrincipalLoader
 from app.domain.catalogue.memory import CatalogueMemory
 from app.domain.catalogue.services import ExerciseReader, RememberingReader
 from app.domain.history.services import SessionReader
+from app.domain.imports.running import ImportRunner
+from app.domain.imports.workshop import Workshop
 from app.domain.sync.services import ChangeReader
 from app.domain.system.services import HealthService, sweep
 from app.http.deadlines import Deadlines
@@ -86,6 +88,8 @@ class Resources:
     exercise_reader: ExerciseReader
     session_reader: SessionReader
     change_reader: ChangeReader
+    workshop: Workshop
+    import_runner: ImportRunner
 
     def __init__(self, settings: Settings, database: SQLAlchemyAsyncConfig) -> None:
         self.settings = settings
@@ -124,10 +128,14 @@ class Resources:
             )
             self.session_reader = SessionReader(self.reader)
             self.change_reader = ChangeReader(self.reader, self.exercise_reader)
+            self.workshop = await stack.enter_async_context(Workshop.opened())
+            self.import_runner = ImportRunner(
+                self.transactions, self.reader, self.workshop, settings.limits.import_look
+            )
             self.health = HealthService(settings, self.transactions.sessions, self.valkey)
             await self.broadcast.start()
             stack.push_async_callback(self.broadcast.stop)
-            for work in (self._warm_pool(), self._sweep()):
+            for work in (self._warm_pool(), self._sweep(), self.import_runner.run()):
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
             yield self
 

@@ -140,6 +140,24 @@ class LimitSettings(Node, frozen=True, kw_only=True):
     request_timeout: Annotated[
         float, variable("REQUEST_TIMEOUT", "Seconds that a handler may take; then 503, nothing stored.", gt=0, le=3600)
     ] = 30.0
+    max_upload_bytes: Annotated[int, variable("MAX_UPLOAD_BYTES", "Largest body with files of runs.", ge=1024)] = (
+        50_000_000
+    )
+    max_archive_bytes: Annotated[
+        int, variable("MAX_ARCHIVE_BYTES", "Largest body with an archive of runs.", ge=1024)
+    ] = 4_000_000_000
+    upload_timeout: Annotated[
+        float, variable("UPLOAD_TIMEOUT", "Seconds that sending and reading files may take.", gt=0, le=86400)
+    ] = 900.0
+    import_look: Annotated[
+        float,
+        variable(
+            "IMPORT_LOOK",
+            "Seconds between a worker's looks for imports; a dead one's are taken over after five.",
+            gt=0,
+            le=86400,
+        ),
+    ] = 4.0
     trusted_proxies: Annotated[
         tuple[str, ...],
         variable("TRUSTED_PROXIES", "Networks whose X-Real-IP is believed; over a Unix socket it always is."),

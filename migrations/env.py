@@ -16,6 +16,7 @@ from app.db.base import Base
 from app.domain.accounts import models as _accounts  # noqa: F401 -- imported so that its tables are in the metadata
 from app.domain.catalogue import models as _catalogue  # noqa: F401
 from app.domain.history import models as _history  # noqa: F401
+from app.domain.imports import models as _imports  # noqa: F401
 from app.domain.running import models as _running  # noqa: F401
 from app.domain.system import models as _system  # noqa: F401
 from app.domain.training import models as _training  # noqa: F401

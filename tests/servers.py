@@ -160,7 +160,10 @@ class TestValkey:
 
 
 def environment(database: str, valkey: str, folder: Path, key: str, more: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a service under test: cheap password hashes, no rate limits, little log."""
+    """The variables of a service under test: cheap password hashes, no rate limits, little log.
+
+    Nothing looks for imports by itself, so that only what a test does sends statements.
+    """
     return {
         "DATABASE_URL": database,
         "VALKEY_URL": valkey,
@@ -172,6 +175,7 @@ def environment(database: str, valkey: str, folder: Path, key: str, more: Mappin
         "RATE_LIMIT_READS": "0",
         "RATE_LIMIT_WRITES": "0",
         "RATE_LIMIT_SIGN_IN": "0",
+        "IMPORT_LOOK": "3600",
         "LOG_LEVEL": "WARNING",
         **more,
     }

@@ -5,6 +5,7 @@ from zoneinfo import available_timezones
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.reader import Reader
 from app.db.transaction import raw_connection
 from app.errors import RuleBroken
 
@@ -13,13 +14,14 @@ _MACHINES_OWN = frozenset({"localtime", "posixrules"})
 _known_to_postgresql: set[str] = set()
 
 
-async def canonical_timezone(session: AsyncSession, name: str, field: str = "timezone") -> str:
+async def canonical_timezone(session: AsyncSession | Reader, name: str, field: str = "timezone") -> str:
     """The canonical spelling of a time zone that was written in any case.
 
     Only names that Python's tz database and `pg_timezone_names` both have are time zones: local dates are reckoned by
     either, and must agree.
 
     Args:
+        session: who may ask the database; a reader where nothing is written.
         field: the wire path of the value, for the error.
 
     Raises:
@@ -37,9 +39,9 @@ def _spellings() -> dict[str, str]:
     return {name.casefold(): name for name in available_timezones() - _MACHINES_OWN}
 
 
-async def _names_of_postgresql(session: AsyncSession) -> set[str]:
+async def _names_of_postgresql(session: AsyncSession | Reader) -> set[str]:
     if not _known_to_postgresql:
-        connection = await raw_connection(session)
+        connection = session if isinstance(session, Reader) else await raw_connection(session)
         _known_to_postgresql.update(
             row["name"] for row in await connection.fetch("SELECT name FROM pg_catalog.pg_timezone_names")
         )

@@ -37,8 +37,11 @@ class Replay(Exception):
         self.answer = answer
 
 
-async def keyed_request(request: Request[Any, Any, Any]) -> KeyedRequest | None:
+async def keyed_request(request: Request[Any, Any, Any], digest: bytes | None = None) -> KeyedRequest | None:
     """What identifies this request, if it asks for it and is of the kind that may.
+
+    Args:
+        digest: 32 bytes that no other body has, of a body that was read already; None: of the body as it is.
 
     Raises:
         RuleBroken: the key is not 1 to 255 visible ASCII characters.
@@ -53,8 +56,8 @@ async def keyed_request(request: Request[Any, Any, Any]) -> KeyedRequest | None:
     if not _KEY.fullmatch(key):
         raise RuleBroken.of("Idempotency-Key", "Expected 1 to 255 visible ASCII characters.", "pattern")
     # Keyed, because a body may hold a password, and a plain hash of it would be quick to guess.
-    digest = hmac.digest(request.app.state[BODY_DIGEST_KEY], await request.body(), "sha256")
-    return KeyedRequest(user.user_id, key, request.method, path, digest)
+    known = digest or hmac.digest(request.app.state[BODY_DIGEST_KEY], await request.body(), "sha256")
+    return KeyedRequest(user.user_id, key, request.method, path, known)
 
 
 def encoded_answer(request: Request[Any, Any, Any]) -> KeptAnswer | None:

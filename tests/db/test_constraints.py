@@ -1,5 +1,6 @@
 """Every named constraint refuses what breaks it, whoever sends it."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -29,6 +30,12 @@ END = START + timedelta(minutes=50)
 
 Case = tuple[str, str, dict[str, Any]]
 
+
+def splits(*each: tuple[float, int]) -> str:
+    """Splits by their distances and durations."""
+    return json.dumps([{"distanceKm": distance, "durationSeconds": duration} for distance, duration in each])
+
+
 LINES = {
     "role": ["name", "slug", "description"],
     "user_account": ["name"],
@@ -46,6 +53,9 @@ LINES = {
     "running_plans": ["name"],
     "running_workouts": ["name"],
     "runs": ["external_id"],
+    "run_original": ["name"],
+    "run_import": ["name"],
+    "run_import_item": ["name", "reason"],
 }
 NO_LINES = [
     "",
@@ -82,6 +92,7 @@ INSTANTS = {
     "training_sessions": ["start_time"],
     "training_session_sets": ["completed_at"],
     "runs": ["started_at"],
+    "run_import_item": ["leased_until"],
 }
 
 # What is refused, and the ends that are still accepted.
@@ -116,6 +127,17 @@ AMOUNTS: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("runs", "avg_heart_rate"): ([24, 251], [25, 250]),
     ("runs", "elevation_gain_m"): ([-1, NAN], [0, Decimal("99999.9")]),
     ("runs", "perceived_effort"): ([0, Decimal("10.1"), NAN], [1, 10]),
+    ("run_totals", "runs"): ([0], [1, 2**31 - 1]),
+    ("run_totals", "distance_km"): ([0, NAN], [Decimal("0.05")]),
+    ("plan_run_totals", "runs"): ([-(2**31)], [0, 2**31 - 1]),
+    ("plan_run_totals", "distance_km"): ([NAN], [0]),
+    ("run_totals", "longest"): ([0, 1001, NAN], [Decimal("0.05"), 1000]),
+    **{
+        ("run_import", column): ([-1], [0, 2**31 - 1])
+        for column in ("total", "stored", "duplicates", "skipped", "failed")
+    },
+    ("run_import_item", "place"): ([-1], [0, 2**31 - 1]),
+    ("run_import_item", "attempts"): ([-1], [0, 32767]),
     ("idempotency_key", "status"): ([199, 500], [200, 499]),
 }
 
@@ -148,6 +170,16 @@ CHECKS: list[Case] = [
     ("share_link", "check_one_template", {"training_unit_id": None}),
     ("share_link", "check_one_template", {"training_plan_id": uuid7()}),
     ("share_link", "ck_share_link_token_hash", {"token_hash": b"x" * 31}),
+    ("calendar_link", "ck_calendar_link_token_hash", {"token_hash": b"x" * 31}),
+    ("runs", "check_elapsed_time", {"elapsed_seconds": 1499}),
+    ("runs", "check_run_splits", {"splits": "{}"}),
+    ("runs", "check_run_splits", {"splits": "[]"}),
+    ("runs", "check_run_splits", {"splits": "[{}]"}),
+    ("runs", "check_run_splits", {"splits": splits(*[(1, 300)] * 4)}),
+    ("runs", "check_run_splits", {"splits": splits(*[(1, 300)] * 4, (0.99, 300))}),
+    ("runs", "check_run_splits", {"splits": splits(*[(1, 300)] * 4, (1, 306))}),
+    ("runs", "check_run_splits", {"splits": splits((0.5, 150), *[(1, 300)] * 4, (0.5, 150))}),
+    ("runs", "check_run_splits", {"splits": splits(*[(1, 375)] * 3, (2, 375))}),
     ("training_sessions", "check_session_times", {"start_time": END, "end_time": START, "status": "aborted"}),
     ("training_sessions", "check_session_status", {"end_time": AFTER_2100 - timedelta(days=1)}),
     ("training_sessions", "check_session_status", {"duration_seconds": 1}),
@@ -196,6 +228,10 @@ CHECKS: list[Case] = [
     ("runs", "ck_runs_distance_km", {"distance_km": Decimal("0.049"), "duration_seconds": 20}),
     ("runs", "ck_runs_distance_km", {"distance_km": Decimal("1000.001"), "duration_seconds": 360_000}),
     ("runs", "ck_runs_user_timezone", {"user_timezone": "<+03>-3"}),
+    ("run_import", "check_import_end", {"finished_at": START}),
+    ("run_import", "check_import_end", {"status": "completed"}),
+    ("run_import", "ck_run_import_finished_at", {"status": "completed", "finished_at": BEFORE_1970}),
+    ("run_import", "ck_run_import_user_timezone", {"user_timezone": "<+03>-3"}),
     ("idempotency_key", "check_key_characters", {"key": "two words"}),
     ("idempotency_key", "check_key_characters", {"key": ""}),
     ("idempotency_key", "check_key_body_hash", {"body_hash": b""}),
@@ -226,6 +262,7 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("running_workouts", {"target_pace_min_sec": 100, "target_pace_max_sec": 2000}),
     ("runs", {"distance_km": Decimal("0.05"), "duration_seconds": 3}),
     ("runs", {"distance_km": 1000, "duration_seconds": 3_600_000}),
+    ("runs", {"elapsed_seconds": 1500, "splits": splits(*[(1, 301)] * 5)}),
     ("api_token", {"scopes": ["read", "write"]}),
     ("exercises", {"image_path_start": "/bench-press/start_1.webp", "slug": "bench-press-2"}),
 ]
@@ -239,6 +276,7 @@ UNIQUE: list[tuple[str, str, dict[str, Any], list[str]]] = [
     ("user_account", "uq_user_email", {"email": "ada@example.com"}, []),
     ("api_token", "uq_api_token_hash", {"hash": b"x" * 32}, []),
     ("share_link", "uq_share_link_token_hash", {"token_hash": b"x" * 32}, []),
+    ("calendar_link", "uq_calendar_link_token_hash", {"token_hash": b"x" * 32}, []),
     ("equipment", "uq_equipment_name", {"name": "a bar of its own"}, []),
     ("muscle_groups", "uq_muscle_groups_name", {"name": "a muscle of its own"}, []),
     ("exercise_tags", "uq_exercise_tags_name", {"name": "a tag of its own"}, []),

@@ -41,6 +41,9 @@ INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public
 WRITING_TRANSACTION = """
 CREATE FUNCTION writing_transaction(anyelement) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT NULL::bigint'
 """
+SPLITS_AGREE = """
+CREATE FUNCTION splits_agree(jsonb, numeric, integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'
+"""
 
 UNINDEXED = """
 SELECT c.conrelid::regclass::text, c.conname
@@ -113,6 +116,7 @@ async def test_migrations_make_what_the_models_describe(database: Database, make
     connection = await asyncpg.connect(driver_url(described))
     await connection.execute("CREATE EXTENSION pg_trgm")
     await connection.execute(WRITING_TRANSACTION)
+    await connection.execute(SPLITS_AGREE)
     await connection.close()
     engine = create_async_engine(described)
     async with engine.begin() as transaction:

@@ -1,6 +1,6 @@
 """What has changed, on the wire."""
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -8,9 +8,8 @@ from msgspec import Struct
 
 from app.domain.catalogue.dto import Exercise
 from app.domain.history.dto import TrainingSession
-from app.domain.running.models import RunSource
+from app.domain.running.dto import Run
 from app.domain.training.dto import TrainingPlan, TrainingUnit
-from app.http.fields import Number
 
 __all__ = (
     "Change",
@@ -21,7 +20,6 @@ __all__ = (
     "ChangedSession",
     "ChangedUnit",
     "Changes",
-    "Run",
 )
 
 
@@ -33,31 +31,6 @@ class ChangeKind(StrEnum):
     TRAINING_PLAN = "training_plan"
     TRAINING_SESSION = "training_session"
     RUN = "run"
-
-
-class Run(Struct, rename="camel", kw_only=True):
-    """A run as it was recorded.
-
-    Attributes:
-        local_date: the day of the start in the run's time zone.
-    """
-
-    id: UUID
-    plan_id: UUID | None
-    workout_id: UUID | None
-    started_at: datetime
-    user_timezone: str
-    local_date: date
-    distance_km: Number
-    duration_seconds: int
-    avg_heart_rate: int | None
-    elevation_gain_m: Number | None
-    perceived_effort: Number | None
-    source: RunSource
-    external_id: str | None
-    notes: str | None
-    created_at: datetime
-    updated_at: datetime
 
 
 class _Change(Struct, rename="camel", kw_only=True, tag_field="kind"):

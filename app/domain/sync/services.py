@@ -14,6 +14,7 @@ from app.db.paging import decode_cursor, encode_cursor, version_tag
 from app.db.reader import Reader
 from app.domain.catalogue.services import EXERCISE_DOCUMENT, ExerciseReader
 from app.domain.history.documents import LONGEST_PART, SESSION_COLUMNS, session_of
+from app.domain.running.documents import RUN_JSON, RUN_TABLES, run_of
 from app.domain.sync.dto import (
     Change,
     ChangedExercise,
@@ -23,7 +24,6 @@ from app.domain.sync.dto import (
     ChangedUnit,
     ChangeKind,
     Changes,
-    Run,
 )
 from app.domain.training.documents import PLAN_DOCUMENTS, UNIT_DOCUMENTS
 from app.domain.training.dto import TrainingPlan, TrainingUnit
@@ -35,7 +35,7 @@ __all__ = ("ChangeReader",)
 
 # ruff: noqa: S608 (statements are put together from the constants of this module alone; values are parameters)
 
-D = TypeVar("D", TrainingUnit, TrainingPlan, Run)
+D = TypeVar("D", TrainingUnit, TrainingPlan)
 
 _KNOWS_DELETIONS_FOR: Final = timedelta(days=364)
 """How old a cursor may be: traces of what was deleted are kept for a year."""
@@ -96,15 +96,6 @@ SELECT concat_ws(' ', (pg_control_system()).system_identifier, (pg_control_check
     'tombstone'::regclass::oid)
 """
 
-_RUN_DOCUMENT: Final = """
-json_build_object(
-    'id', t.id, 'planId', t.plan_id, 'workoutId', t.workout_id, 'startedAt', t.started_at,
-    'userTimezone', t.user_timezone, 'localDate', t.local_date, 'distanceKm', t.distance_km::float8,
-    'durationSeconds', t.duration_seconds, 'avgHeartRate', t.avg_heart_rate,
-    'elevationGainM', t.elevation_gain_m::float8, 'perceivedEffort', t.perceived_effort::float8, 'source', t.source,
-    'externalId', t.external_id, 'notes', t.notes, 'createdAt', t.created_at, 'updatedAt', t.updated_at)::text
-"""
-
 _OWN: Final = "CROSS JOIN (VALUES ('owner')) a (access)"
 
 # Each row is of the same state of the database as its number: what is shown is what that transaction has left.
@@ -123,7 +114,7 @@ WITH found (kind, id, xid, version, deleted_at) AS MATERIALIZED (
                 THEN (SELECT {UNIT_DOCUMENTS.json} FROM training_units t {_OWN} WHERE t.id = page.id)
             WHEN '{ChangeKind.TRAINING_PLAN}'
                 THEN (SELECT {PLAN_DOCUMENTS.json} FROM training_plans t {_OWN} WHERE t.id = page.id)
-            WHEN '{ChangeKind.RUN}' THEN (SELECT {_RUN_DOCUMENT} FROM runs t WHERE t.id = page.id)
+            WHEN '{ChangeKind.RUN}' THEN (SELECT ({RUN_JSON})::text FROM {RUN_TABLES} WHERE r.id = page.id)
         END END AS document,
         session.*
     FROM page
@@ -145,8 +136,6 @@ ORDER BY measured.xid, measured.change_id, measured.change_kind
 
 _COLUMNS_OF_CHANGES: Final = 10
 """How many columns come before those of a session."""
-
-_run = msgspec.json.Decoder(Run)
 
 
 class _Position(NamedTuple):
@@ -182,7 +171,7 @@ class ChangeReader:
             ChangeKind.EXERCISE: exercises.document_of,
             ChangeKind.TRAINING_UNIT: lambda text: _in_utc(UNIT_DOCUMENTS.one.decode(text)),
             ChangeKind.TRAINING_PLAN: lambda text: _in_utc(PLAN_DOCUMENTS.one.decode(text)),
-            ChangeKind.RUN: _run_of,
+            ChangeKind.RUN: run_of,
         }
 
     async def find(self, principal: Principal, since: str | None, limit: int) -> Changes:
@@ -237,12 +226,6 @@ def _check_useful(position: _Position, now: _Position) -> None:
     age = timedelta(seconds=now.asked_at - position.asked_at)
     if position.era != now.era or age > _KNOWS_DELETIONS_FOR:
         raise Gone(_USELESS)
-
-
-def _run_of(text: str) -> Run:
-    run = _run.decode(text)
-    run.started_at = run.started_at.astimezone(UTC)
-    return _in_utc(run)
 
 
 def _in_utc(document: D) -> D:

@@ -23,6 +23,7 @@ _ANSWER_WITHIN = 1.0
 
 _SWEEP = text("""
     WITH keys AS (DELETE FROM idempotency_key WHERE created_at < now() - interval '24 hours'),
+         imports AS (DELETE FROM run_import WHERE status = 'receiving' AND created_at < now() - interval '1 day'),
          stones AS (DELETE FROM tombstone WHERE deleted_at < now() - interval '1 year'),
          tokens AS (
              DELETE FROM api_token
@@ -34,7 +35,7 @@ _SWEEP = text("""
 
 async def sweep(session: AsyncSession) -> None:
     """Drop what has expired: kept answers after a day, tombstones after a year, sessions and API tokens 30 days after
-    their end."""
+    their end, and what a worker that died has left of an archive when nobody can be sending it any more."""
     await session.execute(_SWEEP)
 
 
