@@ -73,10 +73,11 @@ class Database:
         url: for the service.
     """
 
-    def __init__(self, url: str, housekeeping: "asyncpg.Connection[asyncpg.Record]", clearing: str) -> None:
+    def __init__(self, url: str, housekeeping: "asyncpg.Connection[asyncpg.Record]", clearing: str, now: int) -> None:
         self.url = url
         self._housekeeping = housekeeping
         self._clearing = clearing
+        self._cleared = now
 
     @classmethod
     async def copied(cls, owner_url: str, superuser_url: str, name: str) -> Self:
@@ -88,16 +89,23 @@ class Database:
         housekeeping = await asyncpg.connect(driver_url(database_url(superuser_url, name)))
         # No triggers and no checks of foreign keys: rows go in any order, and no version moves.
         await housekeeping.execute("SET session_replication_role = replica; SET lock_timeout = '10s'")
-        return cls(database_url(owner_url, name), housekeeping, await _prepare_clearing(housekeeping))
+        clearing = await _prepare_clearing(housekeeping)
+        return cls(database_url(owner_url, name), housekeeping, clearing, await housekeeping.fetchval(_NOW))
 
     async def clear(self) -> None:
-        """Delete every row that the template does not have, and bring back those that it has."""
-        await self._housekeeping.execute(self._clearing)
+        """Delete every row that the template does not have, and bring back those that it has.
+
+        A row that was changed is a new one to PostgreSQL, made by a transaction after the last time.
+        """
+        await self._housekeeping.execute(self._clearing.format(cleared=self._cleared))
+        self._cleared = await self._housekeeping.fetchval(_NOW)
 
     async def close(self) -> None:
         """Leave the database; it goes with the server."""
         await self._housekeeping.close()
 
+
+_NOW = "SELECT pg_current_xact_id()::text::bigint % (1::bigint << 32)"
 
 _TABLES = """
 SELECT c.relname,
@@ -114,9 +122,8 @@ GROUP BY c.relname
 async def _prepare_clearing(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
     """Keep a copy of the seed, and write the statement that brings the database back to it.
 
-    A row that was changed is a new one to PostgreSQL, made by a later transaction than this one.
+    In it, {cleared} is the transaction after which rows are new.
     """
-    now = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint % (1::bigint << 32)")
     await connection.execute("CREATE SCHEMA seed")
     statements = []
     for table, columns, key in await connection.fetch(_TABLES):
@@ -125,7 +132,7 @@ async def _prepare_clearing(connection: "asyncpg.Connection[asyncpg.Record]") ->
             statements.append(f'DELETE FROM public."{table}"')
             continue
         await connection.execute(f'CREATE TABLE seed."{table}" AS SELECT {columns} FROM public."{table}"')
-        statements.append(f'DELETE FROM public."{table}" WHERE xmin::text::bigint >= {now}')
+        statements.append(f'DELETE FROM public."{table}" WHERE xmin::text::bigint >= {{cleared}}')
         statements.append(
             f'INSERT INTO public."{table}" ({columns}) OVERRIDING SYSTEM VALUE '
             f'SELECT {columns} FROM seed."{table}" WHERE (SELECT count(*) < {count} FROM public."{table}") '
