@@ -145,6 +145,13 @@ class TestProgress:
         assert abs(figures.adherence_percentage * total - 100 * completed) <= 0.0501 * total
         assert figures.on_target == (missed == 0 and 10 * actual >= 9 * to_date)
 
+    @pytest.mark.parametrize(
+        ("missed", "metres", "on_target"), [(0, 8999, False), (0, 9000, True), (0, 20_000, True), (1, 20_000, False)]
+    )
+    def test_is_on_target_from_nine_tenths_on(self, missed: int, metres: int, on_target: bool) -> None:
+        counts = Counts(5, 1, missed, Decimal(30), Decimal(10), Decimal(metres) / 1000)
+        assert progress_of(counts).on_target is on_target
+
     def test_is_nothing_without_workouts(self) -> None:
         assert adherence(0, 0) == 0
 

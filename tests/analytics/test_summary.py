@@ -170,6 +170,26 @@ class TestProgress:
         found = await get(athlete, place)
         assert (found["totalWorkouts"], found["completedWorkouts"], found["totalActualDistanceKm"]) == (3, 0, 10.8)
 
+    async def test_follows_the_runs_of_the_plan(self, athlete: Actor) -> None:
+        plan, other = [await make_plan(athlete, startDate=day(-7), endDate=day(7)) for _ in range(2)]
+        run = await run_on(athlete, at(-1), 10, 3000, planId=plan["id"])
+        await run_on(athlete, at(-1), 3, 900, planId=plan["id"])
+
+        async def run_so_far() -> list[float]:
+            found = [await get(athlete, f"{PLANS}/{of['id']}/progress") for of in (plan, other)]
+            return [progress["totalActualDistanceKm"] for progress in found]
+
+        assert await run_so_far() == [13, 0]
+        for method, body, expected in (
+            ("PATCH", {"distanceKm": 8.5}, [11.5, 0]),
+            ("PATCH", {"planId": other["id"]}, [3, 8.5]),
+            ("PATCH", {"planId": None}, [3, 0]),
+            ("PATCH", {"planId": plan["id"]}, [11.5, 0]),
+            ("DELETE", None, [3, 0]),
+        ):
+            assert (await athlete.client.request(method, f"{RUNS}/{run['id']}", json=body)).is_success
+            assert await run_so_far() == expected
+
     async def test_of_overlapping_plans_are_apart(self, athlete: Actor) -> None:
         plans = [
             await make_plan(athlete, startDate=day(-7), endDate=day(7), status="active", name=name) for name in "ab"

@@ -109,6 +109,7 @@ PLACE = st.integers(0, PLACES - 1)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("insert"), st.lists(VALUES, min_size=1, max_size=5), PLACE),
+        st.tuples(st.just("insert"), st.lists(VALUES, min_size=1, max_size=5), PLACE),
         st.tuples(st.just("change"), VALUES, PLACE),
         st.tuples(st.just("delete"), st.none(), PLACE),
         st.tuples(st.just("move"), st.none(), PLACE),
@@ -117,6 +118,7 @@ STEPS = st.lists(
         st.tuples(st.just("commit"), st.none(), PLACE),
         st.tuples(st.just("rollback"), st.none(), PLACE),
     ),
+    min_size=4,
     max_size=15,
 )
 
@@ -131,7 +133,7 @@ class Steps:
 
     async def insert(self, runs: list[tuple[datetime, str, Decimal, int]], place: int) -> None:
         user = self.users[place % 2]
-        plan = await self._plan(user) if place % 3 == 0 else None
+        plan = await self._plan(user) if place % 3 else None
         rows = [(uuid7(), user, plan, start, zone, km, max(1, round(km * pace))) for start, zone, km, pace in runs]
         rows = [row for row in rows if 60 * row[5] <= row[6] <= 3600 * row[5]]
         await self.connection.executemany(INSERT, rows)

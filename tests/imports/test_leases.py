@@ -34,6 +34,22 @@ class SlowWorkshop(Workshop):
         return await super().read_content(content)
 
 
+class WaitingWorkshop(Workshop):
+    """One that goes on when the lease of what it reads has been renewed."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection: Any = connection
+
+    async def read_content(self, content: bytes) -> FileReading:
+        ends = "SELECT max(leased_until) FROM run_import_item"
+        first = await self._connection.fetchval(ends)
+        async with asyncio.timeout(10):
+            while await self._connection.fetchval(ends) == first:
+                pass
+        return FileReading(reason="It was renewed.")
+
+
 @pytest.fixture
 async def workshop() -> AsyncIterator[Workshop]:
     async with Workshop.opened() as opened:
@@ -59,9 +75,9 @@ async def import_id(athlete: Actor, connection: Connection) -> UUID:
     return key
 
 
-def runner(service: Service, workshop: Workshop) -> ImportRunner:
+def runner(service: Service, workshop: Workshop, look_every: float = 4.0) -> ImportRunner:
     resources = service.litestar.plugins.get(IronTrackPlugin).resources
-    return ImportRunner(resources.transactions, resources.reader, workshop, 4.0)
+    return ImportRunner(resources.transactions, resources.reader, workshop, look_every)
 
 
 async def counts(connection: Connection) -> tuple[int, int, int]:
@@ -94,6 +110,14 @@ async def test_whoever_has_lost_its_lease_stores_nothing(
         pass
     assert await counts(connection) == (FILES, FILES, 0)
     assert await one(connection, "SELECT stored, status FROM run_import") == (FILES, "completed")
+
+
+async def test_a_lease_is_renewed_while_its_runs_are_read(
+    service: Service, connection: Connection, import_id: UUID
+) -> None:
+    await connection.execute("DELETE FROM run_import_item WHERE place > 0")
+    assert await runner(service, WaitingWorkshop(connection), 0.3).work()
+    assert await connection.fetchval("SELECT reason FROM run_import_item") == "It was renewed."
 
 
 async def test_two_at_once_store_each_once(
