@@ -343,6 +343,7 @@ OTHERS = {
     ("training_unit_access", "check_not_self_grant"),
     ("training_plan_access", "check_not_self_grant"),
     ("runs", "fk_runs_workout_id_plan_id"),
+    ("runs", "add_up_noted_runs"),
     ("runs", "ck_runs_duration_seconds"),
     ("training_session_sets", "fk_training_session_sets_session_exercise_id_mode"),
     ("user_account", "check_superuser_role"),
