@@ -133,6 +133,8 @@ def test_after_a_kill_nothing_is_left_and_nothing_hinders(data: Path, victims: s
 def test_a_closed_terminal_ends_everything(data: Path) -> None:
     child, terminal = pty.fork()
     if child == 0:
+        # The tests themselves may have been started by nohup, whose children stay when a terminal is closed.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.execve(LITESTAR, [LITESTAR, "up", "--data", str(data), "--port", "0"], ENVIRONMENT)
     said = b""
     while b"Health" not in said:
