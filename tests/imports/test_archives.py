@@ -147,9 +147,26 @@ def _zip(name: str, content: bytes, flags: int = 0) -> bytes:
     return bytes(damaged)
 
 
+def _with_a_broken_entry(content: bytes, name: str) -> bytes:
+    """The archive, with a first block of an entry that is of no kind that deflate knows."""
+    with zipfile.ZipFile(io.BytesIO(content)) as zipped:
+        start = zipped.getinfo(name).header_offset + 30 + len(name)
+    return content[:start] + b"\xff" + content[start + 1 :]
+
+
+async def test_a_broken_file_does_not_stop_the_others(athlete: Actor) -> None:
+    files = {"activities/1.gpx": gpx(), "activities/2.gpx": gpx(start=START + timedelta(days=1))}
+    rows = [row(1, file="activities/1.gpx"), row(2, START + timedelta(days=1), file="activities/2.gpx")]
+    sent = _with_a_broken_entry(archive(rows, files), "activities/1.gpx")
+    ended = await finished(athlete, await begin(athlete, sent))
+    assert (ended["stored"], ended["failed"]) == (1, 1)
+    assert ended["errors"] == [{"name": "activities/1.gpx", "reason": "It is damaged in the archive."}]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
+        (_with_a_broken_entry(archive([row(1)]), "activities.csv"), "a damaged one"),
         (b"", "no zip archive"),
         (b"PK\x03\x04 and nothing more", "no zip archive"),
         (archive([row(1)])[:-10], "no zip archive"),

@@ -8,8 +8,10 @@ import gzip
 import io
 import re
 import unicodedata
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from lzma import LZMAError
 from pathlib import PurePosixPath
 from typing import Final
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -33,6 +35,9 @@ _MAX_UNPACKED_BYTES: Final = 8_000_000_000
 _ENCRYPTED: Final = 0x1
 _LEVEL: Final = 6
 _MAX_NOTES: Final = 10_000
+
+_DAMAGES: Final = (BadZipFile, EOFError, LZMAError, OSError, RuntimeError, ValueError, zlib.error)
+"""What zipfile and its decompressors raise for damaged entries, and for ways of packing that they do not know."""
 
 _DATES: Final = ("%b %d, %Y, %I:%M:%S %p", "%Y-%m-%d %H:%M:%S", "%b %d, %Y, %H:%M:%S")
 _BLANKS: Final = re.compile(r"\s+")
@@ -99,7 +104,7 @@ def open_archive(path: str) -> ArchiveIndex:
             return _index(archive)
     except Unreadable as error:
         return ArchiveIndex(reason=str(error))
-    except (BadZipFile, NotImplementedError, EOFError, ValueError, OSError, RuntimeError):
+    except _DAMAGES:
         return ArchiveIndex(reason="It is no zip archive, or a damaged one.")
 
 
@@ -114,7 +119,7 @@ def _member(archive: ZipFile, name: str) -> Member:
         content = _read(archive, archive.getinfo(name), MAX_ACTIVITY_BYTES)
     except Unreadable as error:
         return Member(reason=str(error))
-    except (BadZipFile, NotImplementedError, EOFError, ValueError, OSError, RuntimeError):
+    except _DAMAGES:
         return Member(reason="It is damaged in the archive.")
     packed = content if is_packed(content) else gzip.compress(content, _LEVEL, mtime=0)
     if len(packed) > _MAX_PACKED_BYTES:
