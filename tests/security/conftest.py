@@ -1,9 +1,8 @@
-import asyncio
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -38,16 +37,6 @@ class FragileValkey:
     async def kill(self) -> None:
         self.signal(signal.SIGKILL)
         await self._server.stop()
-
-
-async def eventually(condition: Callable[[], bool | Awaitable[bool]], within: float = 5.0) -> None:
-    """Waits until it is so. Looks often, because nothing announces it."""
-    async with asyncio.timeout(within):
-        while True:
-            answer = condition()
-            if answer if isinstance(answer, bool) else await answer:
-                return
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from valkey.asyncio import Valkey
 
 from app.errors import Unavailable
 from app.security.jti import JTIStore, RefreshToken, Reuse, Rotated, Unknown
-from app.security.valkey import open_valkey
+from app.security.valkey import ANSWER_WITHIN, open_valkey
 from tests.security.conftest import FragileValkey
 
 MONTH = 30 * 24 * 3600
@@ -162,12 +162,12 @@ class TestValkeyAway:
             yield JTIStore(client)
 
     async def test_is_told_at_once(self, gone: JTIStore) -> None:
-        begin = time.monotonic()
         for question in (gone.rotate(SID, uuid4(), token()), opened(gone), gone.close([SID])):
+            begin = time.monotonic()
             with pytest.raises(Unavailable) as caught:
                 await question
+            assert time.monotonic() - begin < ANSWER_WITHIN
             assert caught.value.retry_after >= 1
-        assert time.monotonic() - begin < 0.5
 
     async def test_a_frozen_server_is_given_a_second(self, fragile_valkey: FragileValkey) -> None:
         await fragile_valkey.start()
@@ -178,7 +178,7 @@ class TestValkeyAway:
             begin = time.monotonic()
             with pytest.raises(Unavailable):
                 await store.rotate(SID, first.jti, token())
-            assert time.monotonic() - begin < 1.5
+            assert time.monotonic() - begin < 3 * ANSWER_WITHIN
             fragile_valkey.signal(signal.SIGCONT)
             # What it was asked while it was frozen counts: a second try is within the grace period.
             assert isinstance(await store.rotate(SID, first.jti, token()), Rotated)

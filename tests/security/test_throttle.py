@@ -11,7 +11,7 @@ from app.security import throttle as module
 from app.security.throttle import SignInThrottle
 from app.security.tokens import Tokens
 from app.security.valkey import open_valkey
-from tests.security.conftest import eventually
+from tests.waiting import eventually
 
 ADA = "ada@example.org"
 
