@@ -94,7 +94,7 @@ class PgBouncer:
         before = log.stat().st_size if log.exists() else 0
         self.child = Child.start(
             self.name,
-            [self._program, "--quiet", str(self._file)],
+            [self._program, str(self._file)],
             death=signal.SIGTERM,
             prefix=unprivileged()[0],
             log=log,

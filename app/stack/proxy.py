@@ -126,6 +126,8 @@ class Proxy:
             StartFailed: it ended, took too long, or refuses its configuration.
         """
         self.write()
+        # Left behind by one that was killed; nobody else listens there, since we own the data folder.
+        Path(self.settings.status_listen.removeprefix("unix:")).unlink(missing_ok=True)
         self.log = log_file(self._data, "proxy")
         before = self.log.stat().st_size if self.log.exists() else 0
         self._loaded = self._fingerprint()
