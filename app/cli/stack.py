@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 import click
 import msgspec
 from advanced_alchemy.exceptions import AdvancedAlchemyError
@@ -193,7 +194,7 @@ def migrate(wait: float) -> None:
             return
         except SettingsError as error:
             fail(str(error))
-        except (OSError, SQLAlchemyError, AdvancedAlchemyError) as error:
+        except (OSError, SQLAlchemyError, AdvancedAlchemyError, asyncpg.PostgresError) as error:
             if time.monotonic() > limit:
                 fail(f"The database can't be prepared: {str(error).splitlines()[0]}")
             time.sleep(1)

@@ -1,4 +1,4 @@
-"""The secrets of containers and units: a file each, made once, for their owner only."""
+"""The secrets of containers and units: a file each, made once."""
 
 from pathlib import Path
 
@@ -16,17 +16,26 @@ _PASSWORDS = ("postgres_password", "database_password", "pgbouncer_password", "v
 def make_secrets(folder: Path) -> list[str]:
     """Make those that are missing, and bring those that follow from others in step with them.
 
+    The folder is for its owner only. The files in it may be read by everybody who gets there, since containers run as
+    users that the owner need not know: each is mounted by itself.
+
     Returns:
         the names of the files that are new or changed.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
     changed = [name for name in _PASSWORDS if not (folder / name).exists()]
     passwords = {name: secret(folder / name) for name in _PASSWORDS}
-    if not (folder / "keys.json").exists():
-        KeyRing.generate().save(folder / "keys.json")
-        changed.append("keys.json")
+    keys = folder / "keys" / "keys.json"
+    keys.parent.mkdir(mode=0o755, exist_ok=True)
+    if not keys.exists():
+        KeyRing.generate().save(keys)
+        changed.append("keys/keys.json")
     derived = {
         "pgbouncer_users": pgbouncer_users(passwords["pgbouncer_password"]),
         "valkey_users": valkey_users(passwords["valkey_password"]),
     }
-    return changed + [name for name, text in derived.items() if write_private(folder / name, text)]
+    changed += [name for name, text in derived.items() if write_private(folder / name, text)]
+    for file in (keys, *(folder / name for name in (*_PASSWORDS, *derived))):
+        file.chmod(0o444)
+    return changed

@@ -8,4 +8,4 @@ DATABASE_STATEMENT_CACHE=0
 % endif
 VALKEY_URL=unix:///run/irontrack-valkey/valkey.sock?db=0
 VALKEY_PASSWORD_FILE=${etc}/secrets/valkey_password
-JWT_KEYS_FILE=${etc}/secrets/keys.json
+JWT_KEYS_FILE=${etc}/secrets/keys/keys.json
