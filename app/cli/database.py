@@ -33,4 +33,4 @@ database_group = DatabaseGroup(name="database", help="Manage the schema: upgrade
 data_option(database_group)
 add_migration_commands(database_group)
 for _command in (backup_command, restore_command):
-    database_group.add_command(_command)
+    click.Group.add_command(database_group, _command)

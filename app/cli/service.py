@@ -98,6 +98,7 @@ class Teller:
         self._began = began
 
     def __call__(self, text: str) -> None:
+        """A line with the time."""
         # A terminal that was closed, or a pipe that nobody reads any more, must not end the service.
         with contextlib.suppress(OSError):
             self._console.print(Text.assemble((f"{time.monotonic() - self._began:5.1f} s", "dim"), "  ", text))

@@ -184,20 +184,23 @@ def _alive(pid: int) -> bool:
 
 
 @stack_group.command("migrate")
-@click.option("--wait", type=click.FloatRange(0), default=60.0, show_default=True, help="Seconds for PostgreSQL to come.")
+@click.option(
+    "--wait", type=click.FloatRange(0), default=60.0, show_default=True, help="Seconds for PostgreSQL to come."
+)
 def migrate(wait: float) -> None:
     """Apply the migrations and seed, on the PostgreSQL of DATABASE_URL itself, not through PgBouncer."""
     limit = time.monotonic() + wait
     while True:
         try:
             prepare_database(load_settings(), click.echo)
-            return
         except SettingsError as error:
             fail(str(error))
         except (OSError, SQLAlchemyError, AdvancedAlchemyError, asyncpg.PostgresError) as error:
             if time.monotonic() > limit:
                 fail(f"The database can't be prepared: {str(error).splitlines()[0]}")
             time.sleep(1)
+        else:
+            return
 
 
 @stack_group.command("serve")
@@ -211,16 +214,6 @@ def serve(uds: str, workers: int) -> None:
         fail(str(error))
 
 
-@stack_group.command("probe")
-@click.argument("uds", type=click.Path())
-def probe(uds: str) -> None:
-    """Tell by the exit code whether a node is ready, for health checks of containers."""
-    try:
-        sys.exit(0 if Address(uds=uds).get("/health/ready", timeout=5)[0] == 200 else 1)
-    except OSError as error:
-        fail(f"No answer on {uds}: {error}.")
-
-
 @stack_group.command("secrets")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def secrets(folder: Path) -> None:
@@ -231,7 +224,9 @@ def secrets(folder: Path) -> None:
 
 @stack_group.command("files")
 @click.argument("target", type=click.Choice(TARGETS))
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="The folder; for containers their own.")
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), help="The folder; for containers their own."
+)
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Of each node.")
 def files(target: str, output: Path | None, workers: int) -> None:
     """Write the files for containers, or units and configuration for systemd, from the templates."""

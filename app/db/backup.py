@@ -22,8 +22,10 @@ from app.embedded.binaries import NotEmbeddable, postgres_program
 
 __all__ = ("BackupFailed", "Place", "back_up", "restore")
 
-# PgBouncer's function belongs to the superuser, and is made anew wherever the database goes.
-_NOT_OURS = "pgbouncer"
+# All of ours is in `public`. What others have made (PgBouncer's function, which the superuser owns) is theirs to bring.
+_OTHER_SCHEMAS = (
+    r"SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('public', 'information_schema')"
+)
 _UNLIMITED = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET timezone = 'UTC'"
 # Generated columns are computed anew by a restore: one of them holds the number of the transaction that wrote the row.
 _TABLES = """
@@ -124,7 +126,8 @@ async def back_up(place: Place, admin: Place, file: Path) -> dict[str, int]:
     try:
         async with place.connected() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
-            options = (f"--snapshot={snapshot}", f"--exclude-schema={_NOT_OURS}", f"--file={draft}")
+            others = [f"--exclude-schema={row[0]}" for row in await connection.fetch(_OTHER_SCHEMAS)]
+            options = (f"--snapshot={snapshot}", f"--file={draft}", *others)
             draft.touch(mode=0o600)
             await _run("pg_dump", place, "--format=custom", "--no-password", *options)
             dumped = await _fingerprints(connection)
@@ -220,7 +223,8 @@ async def _run(program: str, place: Place, *arguments: str) -> None:
         raise
     if process.returncode != 0:
         lines = said.decode(errors="replace").strip().splitlines()
-        raise BackupFailed(f"{program}: {lines[-1] if lines else f'exit code {process.returncode}'}")
+        reasons = [line for line in lines if "error:" in line] or lines
+        raise BackupFailed(reasons[0] if reasons else f"{program} ended with exit code {process.returncode}.")
 
 
 def _program(name: str) -> Sequence[str]:

@@ -27,7 +27,7 @@ from app.embedded.process import die_with_parent
 from app.logs import writer
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+    from litestar.types import ASGIApp
 
 _EARLY = 0.5
 _TOO_MANY = 8
@@ -66,12 +66,12 @@ class InheritedSocketServer(MPServer):
 def announcing(app: "ASGIApp", ready: int) -> "ASGIApp":
     """The application, which tells when it has started."""
 
-    async def announced(scope: "Scope", receive: "Receive", send: "Send") -> None:
+    async def announced(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
             await app(scope, receive, send)
             return
 
-        async def tell(message: "Message") -> None:
+        async def tell(message: Any) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
                 # Whoever waited may have stopped waiting: this worker is a later one then.

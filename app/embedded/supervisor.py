@@ -118,7 +118,7 @@ class Granian:
             StartFailed: it ended or took too long.
         """
         if self.child is None:
-            raise StartFailed("Granian is not there.")
+            raise StartFailed(f"{self.name} is not there.")
         # When it's dead already, the tasks below find out.
         with contextlib.suppress(BrokenPipeError):
             os.write(self._gate, b"\n")
@@ -127,7 +127,8 @@ class Granian:
         try:
             await asyncio.wait((answered, ended), timeout=within, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
-                raise StartFailed(f"Granian {self.child.ending} while it started; its messages are above.")
+                where = "above" if self._log is None else f"in {self._log}"
+                raise StartFailed(f"{self.name} {self.child.ending} while it started; its messages are {where}.")
             if not answered.done():
                 raise StartFailed(f"The service did not answer within {within:.0f} s.")
         finally:
@@ -179,8 +180,7 @@ class Granian:
         waiting = self._workers
         while waiting and await readable(self._ready):
             waiting -= len(os.read(self._ready, waiting)) or waiting
-        while not await answers(self._address):
-            await asyncio.sleep(0.02)
+        await _answered(self._address)
 
     def _close_pipes(self) -> None:
         for descriptor in (self._gate, self._ready):
@@ -398,6 +398,13 @@ def _in_child(prepare: Prepare, environment: Mapping[str, str], parent: int) -> 
     die_with_parent(signal.SIGKILL, parent)
     os.environ.update(environment)
     prepare(environment)
+
+
+async def _answered(address: Address) -> None:
+    while True:
+        if await answers(address):
+            return
+        await asyncio.sleep(0.02)
 
 
 async def together(*steps: Coroutine[None, None, None]) -> None:

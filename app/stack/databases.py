@@ -103,7 +103,7 @@ def scram_secret(password: str, salt: bytes | None = None, iterations: int = 409
 
 def _is_secret_of(secret: str, password: str) -> bool:
     found = _SECRET.match(secret)
-    return bool(found) and secret == scram_secret(password, b64decode(found[2]), int(found[1]))
+    return found is not None and secret == scram_secret(password, b64decode(found[2]), int(found[1]))
 
 
 def _text(value: bytes) -> str:

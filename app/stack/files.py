@@ -81,7 +81,11 @@ def container_files() -> dict[str, str]:
         client_connections=_CLIENTS,
         socket_mode="0770",
     )
-    sockets = {"listen_addresses": "''", "unix_socket_directories": "/run/postgresql", "unix_socket_permissions": "0770"}
+    sockets = {
+        "listen_addresses": "''",
+        "unix_socket_directories": "/run/postgresql",
+        "unix_socket_permissions": "0770",
+    }
     return {
         "angie.conf": proxy_configuration(_ANGIE, proxy),
         "pgbouncer.ini": pgbouncer_configuration(_PGBOUNCER, pgbouncer),
@@ -120,7 +124,6 @@ def systemd_files(installation: Installation) -> dict[str, str]:
         auth_file=f"{etc}/secrets/pgbouncer_users",
         client_connections=_CLIENTS,
     )
-    valkey = {"socket": "/run/irontrack-valkey/valkey.sock", "socket_mode": "700", "folder": "/var/lib/irontrack-valkey"}
     sockets = {"unix_socket_directories": installation.postgres_sockets}
     return {
         "proxy.conf": proxy_configuration(installation.proxy, proxy),
@@ -129,7 +132,9 @@ def systemd_files(installation: Installation) -> dict[str, str]:
         "roles.sql": (TEMPLATES / "postgres" / "roles.sql").read_text("utf-8"),
         "valkey.conf": render(
             "valkey/valkey.conf.mako",
-            **valkey,
+            socket="/run/irontrack-valkey/valkey.sock",
+            socket_mode="700",
+            folder="/var/lib/irontrack-valkey",
             memory=VALKEY_MEMORY,
             acl_file=f"{etc}/secrets/valkey_users",
             acl="",

@@ -1,4 +1,4 @@
-"""One node of the application in a container or a unit: Granian on a Unix socket, the process that was started itself."""
+"""One node of the application in a container or a unit: Granian on a Unix socket, without a supervisor."""
 
 import os
 import sys

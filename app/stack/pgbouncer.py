@@ -66,12 +66,16 @@ class PgBouncer:
         """
         self.child: Child | None = None
         self.version = pgbouncer_version(program)
-        self.password = secret(data / "pgbouncer.password")
         self.settings = settings
         self._program = program
         self._data = data
         self._file = data / "stack" / "pgbouncer.ini"
         self._socket = Path(settings.sockets, f".s.PGSQL.{settings.port}")
+
+    @property
+    def password(self) -> str:
+        """Its own, as the file says it now."""
+        return secret(self._data / "pgbouncer.password")
 
     def url(self, direct: str) -> str:
         """The same database and role as a direct URL's, through PgBouncer."""
@@ -121,7 +125,7 @@ class PgBouncer:
         return True
 
     async def reconnect(self) -> None:
-        """Let it open its connections to PostgreSQL anew, each once it is free: after a migration they know old plans."""
+        """Let it open its connections to PostgreSQL anew, as each gets free: after a migration they know old plans."""
         connection = await asyncpg.connect(
             host=self.settings.sockets,
             port=self.settings.port,

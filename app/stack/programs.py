@@ -96,7 +96,7 @@ def pgbouncer_version(path: str) -> tuple[int, ...]:
 def _look(path: str) -> ProxyProgram:
     said = _said([path, "-V"])
     angie = "Angie" in said
-    # Angie tells which nginx it follows, as "nginx version: Angie/1.10.0 (based on nginx/1.27.4)" or in a line of its own.
+    # Angie tells which nginx it follows, or is at least as new as the first of them that we rely on.
     version = _version(said, r"nginx/(\d+)\.(\d+)\.(\d+)") or ((1, 27, 4) if angie else (1, 18, 0))
     return ProxyProgram(
         path=path,

@@ -126,8 +126,7 @@ class Proxy:
             StartFailed: it ended, took too long, or refuses its configuration.
         """
         self.write()
-        # Left behind by one that was killed; nobody else listens there, since we own the data folder.
-        Path(self.settings.status_listen.removeprefix("unix:")).unlink(missing_ok=True)
+        self._clear_status()
         self.log = log_file(self._data, "proxy")
         before = self.log.stat().st_size if self.log.exists() else 0
         self._loaded = self._fingerprint()
@@ -176,6 +175,10 @@ class Proxy:
         self.child.send(signal.SIGHUP)
         return True
 
+    def _clear_status(self) -> None:
+        """Left behind by one that was killed; nobody else listens there, since we own the data folder."""
+        Path(self.settings.status_listen.removeprefix("unix:")).unlink(missing_ok=True)
+
     async def _answers(self) -> bool:
         if not self.settings.certificate:
             return await answers(self._address)
@@ -188,7 +191,10 @@ class Proxy:
         return True
 
     def _fingerprint(self) -> str:
-        files = [self.file, *(Path(name) for name in (self.settings.certificate, self.settings.certificate_key) if name)]
+        files = [
+            self.file,
+            *(Path(name) for name in (self.settings.certificate, self.settings.certificate_key) if name),
+        ]
         return sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
     def _command(self, configuration: Path) -> list[str]:

@@ -6,7 +6,6 @@ from app.embedded.folder import secret
 from app.security.keys import KeyRing
 from app.stack.databases import valkey_users
 from app.stack.pgbouncer import pgbouncer_users
-from app.stack.templates import write_private
 
 __all__ = ("make_secrets",)
 
@@ -35,7 +34,17 @@ def make_secrets(folder: Path) -> list[str]:
         "pgbouncer_users": pgbouncer_users(passwords["pgbouncer_password"]),
         "valkey_users": valkey_users(passwords["valkey_password"]),
     }
-    changed += [name for name, text in derived.items() if write_private(folder / name, text)]
+    changed += [name for name, text in derived.items() if _write_in_place(folder / name, text)]
     for file in (keys, *(folder / name for name in (*_PASSWORDS, *derived))):
         file.chmod(0o444)
     return changed
+
+
+def _write_in_place(file: Path, text: str) -> bool:
+    """Change a file that may be mounted in a container: that one would not see another file of the same name."""
+    if file.exists() and file.read_text() == text:
+        return False
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(text)
+    return True

@@ -306,7 +306,9 @@ class StackSupervisor(Overseer):
         """In a process that loads the code as it is now."""
         log = self._folder.logs / "migrations.log"
         command = [sys.executable, "-m", "litestar", "stack", "migrate"]
-        child = Child.start("migrations", command, death=signal.SIGTERM, log=log, environment=self._direct_environment())
+        child = Child.start(
+            "migrations", command, death=signal.SIGTERM, log=log, environment=self._direct_environment()
+        )
         try:
             if await child.wait() != 0:
                 raise StartFailed(f"The database could not be brought up to date; see {log}.")

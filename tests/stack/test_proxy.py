@@ -260,9 +260,8 @@ async def test_its_own_answers_have_the_headers_of_the_service(start: Start) -> 
 
 async def test_answers_of_the_service_pass_unchanged(start: Start) -> None:
     async def unavailable(line: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
-        writer.write(
-            b"HTTP/1.1 503 Service Unavailable\r\nX-Frame-Options: DENY\r\nRetry-After: 5\r\nContent-Length: 2\r\n\r\n{}"
-        )
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nX-Frame-Options: DENY\r\n")
+        writer.write(b"Retry-After: 5\r\nContent-Length: 2\r\n\r\n{}")
 
     front = await start()
     for node in front.nodes:
@@ -306,9 +305,10 @@ async def test_a_line_of_the_log_names_request_client_and_node(start: Start) -> 
 async def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(start: Start) -> None:
     front = await start(tls=True)
     assert front.proxy.reload() is False
-    write_certificate(Path(front.proxy.settings.certificate).parent)
+    certificate, key = (Path(name) for name in (front.proxy.settings.certificate, front.proxy.settings.certificate_key))
+    write_certificate(certificate.parent)
     assert front.proxy.reload() is True
-    Path(front.proxy.settings.certificate_key).write_text("broken")
+    key.unlink()
     with pytest.raises(Exception, match="refuses its configuration"):
         front.proxy.reload()
     async with front.client() as client:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 import signal
 import subprocess
 from collections import Counter
@@ -17,10 +16,12 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
+from valkey.asyncio import Valkey
+from valkey.exceptions import NoPermissionError
 
 from app.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
 from app.stack.pgbouncer import PORT
-from tests.cli.up import ENVIRONMENT, LITESTAR, Up, until
+from tests.cli.up import ENVIRONMENT, LITESTAR, Up, tree, until
 from tests.stack.programs import need
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
@@ -77,7 +78,7 @@ def stack() -> Iterator[Stack]:
 @contextmanager
 def _running(data: Path) -> Iterator[Stack]:
     options = ("--port", "0", "--rate", "10000", "--burst", "10000", "--server-connections", "6")
-    stack = Stack(data, *options, RATE_LIMIT_READS="0", DEBUG_NAMES="")
+    stack = Stack(data, *options, RATE_LIMIT_READS="0")
     try:
         until(lambda: "Health" in stack.said() or stack.process.poll() is not None, _SLOW, "readiness")
         assert stack.process.poll() is None, stack.said()
@@ -124,7 +125,7 @@ class Person:
             page += 1
 
 
-async def load(stack: Stack, meanwhile: tuple[str, ...], writers: int = 4) -> tuple[Counter[int], Counter[str]]:
+async def load(stack: Stack, meanwhile: tuple[str, ...], writers: int = 3) -> tuple[Counter[int], Counter[str]]:
     """Write and read until a command has ended; statuses, and each id that was acknowledged."""
     statuses: Counter[int] = Counter()
     acknowledged: Counter[str] = Counter()
@@ -139,6 +140,8 @@ async def load(stack: Stack, meanwhile: tuple[str, ...], writers: int = 4) -> tu
                 statuses.update((written.status_code, read.status_code))
                 if written.status_code == 201:
                     acknowledged[written.json()["id"]] += 1
+                # Leaves some of the processor to what happens meanwhile.
+                await asyncio.sleep(0.03)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(writers):
@@ -175,9 +178,6 @@ async def test_client_and_request_are_those_of_the_proxy_and_not_what_is_claimed
         answer = await client.get("/health", headers=forged)
         assert answer.headers.get_list("x-request-id") == [identity]
         assert answer.headers.get_list("x-frame-options") == ["DENY"]
-        # Whoever says that they are this machine does not read the counters.
-        claimed = await client.get("/metrics", headers={"X-Real-IP": "127.0.0.1"})
-        assert claimed.status_code == 200, "127.0.0.9 is loopback as well"
     until(lambda: stack.logged(identity), 10, "a line of the log")
     line = stack.logged(identity)
     assert line is not None
@@ -205,7 +205,7 @@ async def test_sessions_share_few_connections(stack: Stack) -> None:
     try:
         count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'irontrack'"
         assert await connection.fetchval(count) <= 6
-        limits = "SELECT setconfig FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE rolname = 'irontrack'"
+        limits = "SELECT setconfig FROM pg_db_role_setting WHERE setrole = 'irontrack'::regrole"
         assert "statement_timeout=35s" in await connection.fetchval(limits)
     finally:
         await connection.close()
@@ -226,9 +226,6 @@ async def test_pgbouncer_refuses_a_wrong_password_and_superusers(stack: Stack) -
 
 
 async def test_valkey_lets_the_service_do_what_it_needs_and_no_more(stack: Stack) -> None:
-    from valkey.asyncio import Valkey
-    from valkey.exceptions import NoPermissionError
-
     async with Valkey.from_url(EmbeddedValkey(DataFolder(stack.data).path).url) as valkey:
         assert await valkey.ping()
         for command in ("FLUSHALL", "KEYS *", "CONFIG GET *", "SHUTDOWN", "ACL LIST"):
@@ -289,9 +286,9 @@ async def test_what_is_killed_comes_back_and_keeps_what_it_acknowledged(stack: S
 
 
 async def test_a_killed_worker_is_replaced(stack: Stack) -> None:
-    granian, *workers = sorted(process for process in stack.processes() if re.search(r"granian.*--fd", process.command))
-    del granian
-    victim = workers[-1]
+    node = stack.part("Node 1")
+    *_, victim = tree(node)
+    assert victim.pid != node
     os.kill(victim.pid, signal.SIGKILL)
     async with stack.client() as client:
         for _ in range(20):
