@@ -233,13 +233,31 @@ async def test_valkey_lets_the_service_do_what_it_needs_and_no_more(stack: Stack
                 await valkey.execute_command(*command.split())
 
 
-async def test_a_reload_loses_no_request(stack: Stack) -> None:
+async def test_a_reload_loses_no_request_and_takes_over_a_new_password(stack: Stack) -> None:
+    (stack.data / "pgbouncer.password").write_text(uuid4().hex)
     before = {name: stack.part(name) for name in ("Node 0", "Node 1", "nginx", "PgBouncer", "PostgreSQL")}
     statuses, acknowledged = await load(stack, ("reload",))
     assert set(statuses) == {200, 201}
     assert set(acknowledged.values()) == {1}
     after = {name: stack.part(name) for name in before}
     assert {name for name in before if before[name] != after[name]} == {"Node 0", "Node 1"}
+
+
+async def test_new_keys_sign_nobody_out(stack: Stack) -> None:
+    async with stack.client() as client:
+        person = await Person.signed_in(client)
+        before = {key["kid"] for key in (await client.get("/.well-known/jwks.json")).json()["keys"]}
+        rotated = subprocess.run(
+            [LITESTAR, "keys", "rotate", "--data", str(stack.data)], env=ENVIRONMENT, capture_output=True, check=False
+        )
+        assert rotated.returncode == 0, rotated.stderr
+        after = {key["kid"] for key in (await client.get("/.well-known/jwks.json")).json()["keys"]}
+        assert len(after - before) == 1
+        for _ in range(10):
+            assert (await person.write()).status_code == 201
+        other = await Person.signed_in(client)
+        for _ in range(10):
+            assert (await other.write()).status_code == 201
 
 
 async def test_a_reload_that_can_not_succeed_changes_nothing(stack: Stack) -> None:
