@@ -36,11 +36,11 @@ stack-files:
     {{ uv }} run litestar stack files containers
 
 # the secrets of the containers, as files; what follows from others is brought in step with them
-stack-secrets folder="secrets":
+stack-secrets folder="./secrets":
     {{ uv }} run litestar stack secrets {{ folder }}
 
 # after a new password of PgBouncer or of the application in the containers: tell both sides
-pgbouncer-sync folder="secrets": (stack-secrets folder)
+pgbouncer-sync folder="./secrets": (stack-secrets folder)
     IRONTRACK_SECRETS={{ folder }} docker compose exec postgres /docker-entrypoint-initdb.d/roles.sh
     IRONTRACK_SECRETS={{ folder }} docker compose kill --signal HUP pgbouncer
 

@@ -122,6 +122,7 @@ class StackSupervisor(Overseer):
         self._failure = ""
         self._reload_wanted = asyncio.Event()
         self._last_starts: dict[str, float] = {}
+        self._changing = {part.name: asyncio.Lock() for part in self._parts}
         # What is decided here stays so when the variables are read again: the folder of counters, the keys.
         variables = self._variables()
         whole = worker_environment(folder, variables)
@@ -260,8 +261,10 @@ class StackSupervisor(Overseer):
             await asyncio.sleep(pause)
             self._last_starts[service.name] = time.monotonic()
             try:
-                await service.stop()
-                await service.start()
+                async with self._changing[service.name]:
+                    if not _lives(service):
+                        await service.stop()
+                        await service.start()
             except StartFailed as error:
                 self._say(str(error))
                 pause = min(_LONGEST_PAUSE, max(0.5, 2 * pause))
@@ -298,8 +301,9 @@ class StackSupervisor(Overseer):
             self._say(f"{self.proxy.name} has a new configuration.")
         await self._migrate()
         for node in self._nodes:
-            node.environment = environment
-            await node.replace()
+            async with self._changing[node.name]:
+                node.environment = environment
+                await node.replace()
             self._say(f"{node.name} is a new one.")
 
     async def _migrate(self) -> None:
@@ -321,6 +325,10 @@ class StackSupervisor(Overseer):
         parts = {part.name: part.child.pid for part in self._parts if part.child is not None}
         nodes = {node.name: self._socket_of(number) for number, node in enumerate(self._nodes)}
         self._write_state(StackRunning(os.getpid(), self.url, parts, nodes, self._reloads, self._failure))
+
+
+def _lives(service: Service) -> bool:
+    return service.child is not None and service.child.exit_code is None
 
 
 def read_variables(file: Path) -> dict[str, str]:

@@ -39,7 +39,11 @@ class Stack(Up):
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another command of the group, on the same data folder."""
-        command = [LITESTAR, "stack", *arguments, "--data", str(self.data)]
+        return self.command_of("stack", *arguments)
+
+    def command_of(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Any command on the same data folder."""
+        command = [LITESTAR, *arguments, "--data", str(self.data)]
         return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=_SLOW, check=False)
 
     def status(self) -> dict[str, Any]:
@@ -247,9 +251,7 @@ async def test_new_keys_sign_nobody_out(stack: Stack) -> None:
     async with stack.client() as client:
         person = await Person.signed_in(client)
         before = {key["kid"] for key in (await client.get("/.well-known/jwks.json")).json()["keys"]}
-        rotated = subprocess.run(
-            [LITESTAR, "keys", "rotate", "--data", str(stack.data)], env=ENVIRONMENT, capture_output=True, check=False
-        )
+        rotated = stack.command_of("keys", "rotate")
         assert rotated.returncode == 0, rotated.stderr
         after = {key["kid"] for key in (await client.get("/.well-known/jwks.json")).json()["keys"]}
         assert len(after - before) == 1
@@ -314,8 +316,6 @@ async def test_a_killed_worker_is_replaced(stack: Stack) -> None:
 
 
 def test_its_folder_is_not_for_another_service_at_the_same_time(stack: Stack) -> None:
-    refused = subprocess.run(
-        [LITESTAR, "down", "--data", str(stack.data)], env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    refused = stack.command_of("down")
     assert refused.returncode == 1
     assert "litestar stack up" in refused.stderr

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Runs once, when the container makes its cluster; again by hand after a new password (see infra/README.md).
 set -eu
+PGPASSWORD="$(cat /run/secrets/postgres_password)"
+export PGPASSWORD
 as_superuser() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username postgres "$@"; }
 as_superuser --dbname postgres <<'SQL'
 SELECT 'CREATE ROLE irontrack LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'irontrack') \gexec
