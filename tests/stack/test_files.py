@@ -22,7 +22,7 @@ from app.security.keys import KeyRing
 from app.stack.databases import postgres_settings, scram_secret
 from app.stack.files import CONTAINERS, Installation, container_files, systemd_files
 from app.stack.pgbouncer import PgBouncerSettings, pgbouncer_configuration, pgbouncer_users
-from app.stack.programs import ProxyProgram, find_pgbouncer, find_proxy, pgbouncer_version
+from app.stack.programs import ProxyProgram, find_pgbouncer, find_proxy, in_wheel, pgbouncer_version
 from app.stack.proxy import ProxySettings, proxy_configuration
 from app.stack.secrets import make_secrets
 from tests.stack.programs import need, path_of
@@ -68,16 +68,20 @@ def proxy_settings(folder: Path, certificate: tuple[str, str] = ("", "")) -> Pro
     )
 
 
-@pytest.mark.parametrize("tls", [False, True])
-def test_the_proxy_takes_its_configuration(tmp_path: Path, tls: bool) -> None:
-    need("nginx")
-    program = find_proxy()
-    settings = proxy_settings(tmp_path, write_certificate(tmp_path) if tls else ("", ""))
-    (tmp_path / "proxy.conf").write_text(proxy_configuration(program, settings))
-    command = [program.path, "-t", "-p", f"{tmp_path}/", "-c", str(tmp_path / "proxy.conf"), "-e", "stderr"]
+def assert_taken(program: ProxyProgram, folder: Path, text: str) -> None:
+    """The program takes the configuration, and warns of nothing."""
+    (folder / "proxy.conf").write_text(text)
+    command = [program.path, "-t", "-p", f"{folder}/", "-c", str(folder / "proxy.conf"), "-e", "stderr"]
     tried = subprocess.run([*unprivileged()[0], *command], capture_output=True, text=True, check=False)
     assert tried.returncode == 0, tried.stderr
     assert "[warn]" not in tried.stderr
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_proxy_takes_its_configuration(tmp_path: Path, tls: bool) -> None:
+    program = find_proxy()
+    settings = proxy_settings(tmp_path, write_certificate(tmp_path) if tls else ("", ""))
+    assert_taken(program, tmp_path, proxy_configuration(program, settings))
 
 
 def test_what_only_one_proxy_knows_is_written_for_it_alone(tmp_path: Path) -> None:
@@ -90,6 +94,23 @@ def test_what_only_one_proxy_knows_is_written_for_it_alone(tmp_path: Path) -> No
         assert line not in written[old]
     assert "stub_status;" in written[old]
     assert "ssl http2;" in written[old]
+
+
+def test_nginx_takes_the_containers_configuration_but_for_what_angie_alone_knows(tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
+    text = container_files()["angie.conf"].replace("/run/secrets/tls_certificate_key", key)
+    text = text.replace("/run/secrets/tls_certificate", certificate).replace("/tmp/angie", str(tmp_path))
+    angie_alone = (
+        "status_zone ",
+        "include /etc/angie",
+        "prometheus all;",
+        "api /status/;",
+        "http3 on;",
+        " quic ",
+        "[::]",
+    )
+    lines = [line for line in text.splitlines() if not any(word in line for word in angie_alone)]
+    assert_taken(find_proxy(in_wheel()), tmp_path, "\n".join(lines))
 
 
 @pytest.mark.parametrize("version", [None, (1, 18), (1, 24)])

@@ -15,10 +15,8 @@ from app.embedded.folder import socket_folder
 from app.embedded.listener import Address, listen, release
 from app.http.context import RequestContext
 from app.settings import load_settings
-from app.stack import programs
-from app.stack.programs import find_proxy
+from app.stack.programs import find_proxy, in_wheel
 from app.stack.proxy import Proxy, ProxySettings
-from tests.stack.programs import need
 from tests.stack.test_files import write_certificate
 
 SANE = re.compile(r"[0-9a-f]{32}")
@@ -85,10 +83,9 @@ Start = Callable[..., Awaitable[Front]]
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Starts proxies; they end with the test."""
-    need("nginx")
     async with AsyncExitStack() as stack:
 
-        async def begin(program: str = "nginx", tls: bool = False, **options: Any) -> Front:
+        async def begin(program: str = "", tls: bool = False, **options: Any) -> Front:
             data = tmp_path / "d"
             (data / "logs").mkdir(parents=True)
             (data / "stack").mkdir()
@@ -316,7 +313,7 @@ async def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(sta
 
 
 async def test_the_nginx_of_the_wheel_does_the_same(start: Start) -> None:
-    program = programs._in_wheel()
+    program = in_wheel()
     assert program
     front = await start(program)
     async with front.client("127.0.0.9") as client:

@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
 _SLOW = 120.0
 """Far more than anything takes here on a machine of its own."""
 _PASSWORD = "Deadlift1!"
+_SIGN_INS = 60
+"""A minute, from an address."""
 
 
 class Stack(Up):
@@ -82,7 +84,7 @@ def stack() -> Iterator[Stack]:
 @contextmanager
 def _running(data: Path) -> Iterator[Stack]:
     options = ("--port", "0", "--rate", "10000", "--burst", "10000", "--server-connections", "6")
-    stack = Stack(data, *options, RATE_LIMIT_READS="0")
+    stack = Stack(data, *options, RATE_LIMIT_READS="0", RATE_LIMIT_SIGN_IN=str(_SIGN_INS))
     try:
         until(lambda: "Health" in stack.said() or stack.process.poll() is not None, _SLOW, "readiness")
         assert stack.process.poll() is None, stack.said()
@@ -186,6 +188,22 @@ async def test_client_and_request_are_those_of_the_proxy_and_not_what_is_claimed
     line = stack.logged(identity)
     assert line is not None
     assert line["address"] == "127.0.0.9"
+
+
+async def test_an_address_is_limited_and_no_other(stack: Stack) -> None:
+    async def sign_in(client: httpx.AsyncClient) -> httpx.Response:
+        nobody = {"email": f"{uuid4().hex}@example.org", "password": _PASSWORD}
+        claimed = {"X-Real-IP": f"10.0.0.{os.urandom(1)[0]}"}
+        return await client.post("/api/v1/access/signin", json=nobody, headers=claimed)
+
+    async with stack.client("127.0.0.8") as many, stack.client("127.0.0.7") as other:
+        # A window is a minute of the clock: another may begin meanwhile.
+        statuses: list[int] = []
+        while 429 not in statuses and len(statuses) <= 2 * _SIGN_INS:
+            statuses.append((await sign_in(many)).status_code)
+        assert statuses == [401] * (len(statuses) - 1) + [429]
+        assert len(statuses) > _SIGN_INS
+        assert (await sign_in(other)).status_code == 401
 
 
 async def test_the_counters_of_each_node_are_on_the_status_socket(stack: Stack) -> None:
