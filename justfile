@@ -21,11 +21,32 @@ down:
 
 # start PostgreSQL and Valkey in containers, for those who want them there
 infra-up:
-    docker compose up --detach --wait
+    docker compose --file infra/compose.development.yml up --detach --wait
 
 # stop them; their data stay
 infra-down:
-    docker compose down
+    docker compose --file infra/compose.development.yml down
+
+# the production stack as plain processes: `just stack up`, `status`, `reload`, `down`
+stack *options:
+    {{ uv }} run litestar stack {{ options }}
+
+# the files that the containers of compose.yml mount, from infra/templates
+stack-files:
+    {{ uv }} run litestar stack files containers
+
+# the secrets of the containers, as files; what follows from others is brought in step with them
+stack-secrets folder="./secrets":
+    {{ uv }} run litestar stack secrets {{ folder }}
+
+# after a new password of PgBouncer or of the application in the containers: tell both sides
+pgbouncer-sync folder="./secrets": (stack-secrets folder)
+    IRONTRACK_SECRETS={{ folder }} docker compose exec postgres /docker-entrypoint-initdb.d/roles.sh
+    IRONTRACK_SECRETS={{ folder }} docker compose kill --signal HUP pgbouncer
+
+# a dump of the database, verified by restoring it
+backup file *options:
+    {{ uv }} run litestar database {{ options }} backup {{ file }}
 
 # one worker for development, loaded anew when the code changes
 run *options:

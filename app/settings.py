@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
+from urllib.parse import quote
 
 import msgspec
 from click import ClickException
@@ -78,6 +79,9 @@ class DatabaseSettings(Node, frozen=True, kw_only=True):
     url: Annotated[
         str, variable("DATABASE_URL", "PostgreSQL, as `postgresql://user:password@host/name`; unset: an embedded one.")
     ] = ""
+    password_file: Annotated[
+        str, variable("DATABASE_PASSWORD_FILE", "A file with the password, for a DATABASE_URL that has none.")
+    ] = ""
     pool_size: Annotated[int, variable("MAX_POOL_SIZE", "Connections of each worker.", ge=2, le=1000)] = 8
     pool_recycle: Annotated[int, variable("POOL_RECYCLE", "Seconds after which a connection is replaced.", ge=1)] = 1800
     statement_cache: Annotated[
@@ -98,6 +102,9 @@ class CacheSettings(Node, frozen=True, kw_only=True):
     url: Annotated[
         str,
         variable("VALKEY_URL", "Valkey, as `valkey://:password@host:6379/0` or `unix://…`; unset: an embedded one."),
+    ] = ""
+    password_file: Annotated[
+        str, variable("VALKEY_PASSWORD_FILE", "A file with the password, for a VALKEY_URL that has none.")
     ] = ""
 
 
@@ -249,6 +256,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for item in variables():
         if text := source.get(item.name, ""):
             tree.setdefault(item.section, {})[item.field] = _parse(item, text.strip())
+    for section, name in (("database", "DATABASE_PASSWORD_FILE"), ("cache", "VALKEY_PASSWORD_FILE")):
+        branch = tree.get(section, {})
+        if branch.get("url") and branch.get("password_file"):
+            branch["url"] = _with_password(branch["url"], name, Path(branch["password_file"]))
     settings = Settings(
         **{section.name: section.type(**tree.get(section.name, {})) for section in msgspec.structs.fields(Settings)}
     )
@@ -259,6 +270,20 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     _check_scheme("DATABASE_URL", settings.database.url, "postgres")
     _check_scheme("VALKEY_URL", settings.cache.url, "valkey", "redis", "unix")
     return settings
+
+
+def _with_password(url: str, name: str, file: Path) -> str:
+    """A URL that has no password yet, with the one of a file."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    if ":" in user:
+        return url
+    try:
+        password = file.read_text().strip()
+    except (OSError, ValueError):
+        raise SettingsError(f"{name} can't be used: the file can't be read.") from None
+    return f"{scheme}{separator}{user}:{quote(password, safe='')}@{host if at else authority}{slash}{path}"
 
 
 def _parse(item: Variable, text: str) -> Any:

@@ -93,6 +93,26 @@ def test_every_form_of_the_database_url_gets_our_driver(url: str) -> None:
     assert load_settings({"DATABASE_URL": url}).sqlalchemy_url == "postgresql+asyncpg://u@h/n"
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u@h:1/n?x=y", "postgresql://u:s%2F%40%3Acret@h:1/n?x=y"),
+        ("postgresql://u@/n?host=/run/p", "postgresql://u:s%2F%40%3Acret@/n?host=/run/p"),
+        ("postgresql://u:known@h/n", "postgresql://u:known@h/n"),
+    ],
+)
+def test_a_password_may_lie_in_a_file(tmp_path: Path, url: str, expected: str) -> None:
+    file = tmp_path / "password"
+    file.write_text("s/@:cret\n")
+    environment = {"DATABASE_URL": url, "DATABASE_PASSWORD_FILE": str(file)}
+    assert load_settings(environment).database.url == expected
+    environment = {"VALKEY_URL": "unix:///run/v.sock?db=0", "VALKEY_PASSWORD_FILE": str(file)}
+    assert load_settings(environment).cache.url == "unix://:s%2F%40%3Acret@/run/v.sock?db=0"
+    file.unlink()
+    with pytest.raises(SettingsError, match="VALKEY_PASSWORD_FILE"):
+        load_settings(environment)
+
+
 def test_the_tree_shows_no_secret() -> None:
     settings = load_settings({"DATABASE_URL": "postgresql://u:secret@h/n", "JWT_PRIVATE_KEY": "secret"})
     assert "secret" not in repr(settings)

@@ -7,6 +7,7 @@ from advanced_alchemy.cli import add_migration_commands
 from advanced_alchemy.extensions.litestar import SQLAlchemyInitPlugin
 from litestar.cli._utils import LitestarGroup
 
+from app.cli.backup import backup_command, restore_command
 from app.cli.running import data_option, running
 
 __all__ = ("database_group",)
@@ -31,3 +32,5 @@ class DatabaseGroup(LitestarGroup):
 database_group = DatabaseGroup(name="database", help="Manage the schema: upgrade, downgrade, check, make-migrations, …")
 data_option(database_group)
 add_migration_commands(database_group)
+for _command in (backup_command, restore_command):
+    click.Group.add_command(database_group, _command)

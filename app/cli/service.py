@@ -23,13 +23,26 @@ from app.cli.demo import create_demo
 from app.cli.running import data_option
 from app.cli.setup import prepare_database
 from app.embedded import Busy, DataFolder, FolderError, NotEmbeddable, StartFailed
+from app.embedded.folder import Owner
 from app.embedded.listener import Address, AddressError, listen, release
 from app.embedded.supervisor import Running, Supervisor
 from app.http.context import API
 from app.resources import load_keys
 from app.settings import AppSettings, SettingsError, load_settings
 
-__all__ = ("down", "reset", "status", "up")
+__all__ = (
+    "Teller",
+    "down",
+    "end_owner",
+    "fail",
+    "open_standard_streams",
+    "owned",
+    "prepare",
+    "reset",
+    "send_to_owner",
+    "status",
+    "up",
+)
 
 _UP: Final = "litestar up"
 _NOT_RUNNING: Final = 3
@@ -46,13 +59,13 @@ _ENDS_WITHIN: Final = 10.0
 @click.option("--demo", is_flag=True, help="Add an athlete with six weeks of workouts to look at.")
 def up(data: Path, host: str, port: int, uds: str, workers: int, *, demo: bool) -> None:
     """Run the service, with its own PostgreSQL and Valkey unless DATABASE_URL and VALKEY_URL name others."""
-    _open_standard_streams()
+    open_standard_streams()
     began = time.monotonic()
-    tell = _Teller(began)
+    tell = Teller(began)
     try:
         load_settings()
         folder = DataFolder(data)
-        with _owned(folder, tell):
+        with owned(folder, tell, _UP):
             listeners, address = listen(Address(host, port, uds), workers)
             try:
                 supervisor = Supervisor(
@@ -60,7 +73,7 @@ def up(data: Path, host: str, port: int, uds: str, workers: int, *, demo: bool) 
                     listeners,
                     address,
                     workers,
-                    prepare=partial(_prepare, tell, demo=demo),
+                    prepare=partial(prepare, tell, demo=demo),
                     say=tell,
                     environment=os.environ,
                 )
@@ -68,7 +81,7 @@ def up(data: Path, host: str, port: int, uds: str, workers: int, *, demo: bool) 
             finally:
                 release(listeners, address)
     except (AddressError, FolderError, NotEmbeddable, SettingsError, StartFailed) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 class _Terminal(Console):
@@ -77,7 +90,7 @@ class _Terminal(Console):
         self.quiet = True
 
 
-class _Teller:
+class Teller:
     """Tells what happens, a line each: with the time that it took on a terminal, without colours elsewhere."""
 
     def __init__(self, began: float) -> None:
@@ -85,6 +98,7 @@ class _Teller:
         self._began = began
 
     def __call__(self, text: str) -> None:
+        """A line with the time."""
         # A terminal that was closed, or a pipe that nobody reads any more, must not end the service.
         with contextlib.suppress(OSError):
             self._console.print(Text.assemble((f"{time.monotonic() - self._began:5.1f} s", "dim"), "  ", text))
@@ -96,17 +110,17 @@ class _Teller:
 
 
 @contextlib.contextmanager
-def _owned(folder: DataFolder, tell: _Teller) -> Iterator[None]:
+def owned(folder: DataFolder, tell: Teller, command: str) -> Iterator[None]:
     """Own the data folder; another command that uses it for a moment is waited for, another `up` isn't."""
     limit = time.monotonic() + _OTHER_COMMANDS
     told = False
     with contextlib.ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(folder.owned(_UP))
+                stack.enter_context(folder.owned(command))
                 break
             except Busy as busy:
-                if busy.owner.command == _UP or time.monotonic() > limit:
+                if busy.owner.command == command or time.monotonic() > limit:
                     raise
                 if not told:
                     tell(f"Waiting for {busy.owner} to end.")
@@ -115,7 +129,7 @@ def _owned(folder: DataFolder, tell: _Teller) -> Iterator[None]:
         yield
 
 
-def _prepare(tell: _Teller, environment: Mapping[str, str], *, demo: bool) -> None:
+def prepare(tell: Teller, environment: Mapping[str, str], *, demo: bool) -> None:
     """Runs in a process of its own, with the environment of the service."""
     try:
         settings = load_settings(environment)
@@ -124,12 +138,12 @@ def _prepare(tell: _Teller, environment: Mapping[str, str], *, demo: bool) -> No
         if demo and (account := create_demo(settings)):
             tell.plain(f"Demo athlete: {account.email}, password {account.password} (shown this once)")
     except SettingsError as error:
-        _fail(str(error))
+        fail(str(error))
     except (OSError, SQLAlchemyError, AdvancedAlchemyError) as error:
-        _fail(f"The database can't be prepared: {str(error).splitlines()[0]}")
+        fail(f"The database can't be prepared: {str(error).splitlines()[0]}")
 
 
-def _tell_ready(tell: _Teller, address: Address, data: Path) -> None:
+def _tell_ready(tell: Teller, address: Address, data: Path) -> None:
     """Say where everything is."""
     tell("Ready.")
     if address.uds:
@@ -154,25 +168,39 @@ def _tell_ready(tell: _Teller, address: Address, data: Path) -> None:
 @data_option
 def down(data: Path) -> None:
     """Stop the service of a data folder."""
-    folder = DataFolder(data)
+    end_owner(DataFolder(data), _UP, _ENDS_WITHIN)
+
+
+def end_owner(folder: DataFolder, command: str, within: float) -> None:
+    """End the command that owns a data folder, and wait until it has ended.
+
+    Args:
+        command: the one that may be ended; others end by themselves.
+        within: seconds.
+    """
     owner = folder.owner()
     if owner is None:
         click.echo("Nothing runs there.")
         return
-    if owner.command != _UP:
-        _fail(f"{folder.path} is in use by {owner}, which ends by itself.")
-    try:
-        os.kill(owner.pid, signal.SIGTERM)
-    except ProcessLookupError:
-        pass
-    except PermissionError:
-        _fail(f"{owner} belongs to another user.")
-    limit = time.monotonic() + _ENDS_WITHIN
+    if owner.command != command:
+        fail(f"{folder.path} is in use by {owner}: `{command}` does not run there.")
+    send_to_owner(owner, signal.SIGTERM)
+    limit = time.monotonic() + within
     while (now := folder.owner()) is not None and now.pid == owner.pid:
         if time.monotonic() > limit:
-            _fail(f"{owner} did not end within {_ENDS_WITHIN:.0f} s.")
+            fail(f"{owner} did not end within {within:.0f} s.")
         time.sleep(0.05)
     click.echo("Stopped.")
+
+
+def send_to_owner(owner: Owner, number: signal.Signals) -> None:
+    """Send a signal to the process that owns a data folder."""
+    try:
+        os.kill(owner.pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        fail(f"{owner} belongs to another user.")
 
 
 class Status(msgspec.Struct):
@@ -232,24 +260,25 @@ def reset(data: Path, *, yes: bool) -> None:
         click.echo("There is nothing to delete.")
         return
     if not yes and not sys.stdin.isatty():
-        _fail("This deletes everything: say --yes.")
+        fail("This deletes everything: say --yes.")
     if not yes:
         click.confirm(f"Delete everything in {folder.path}?", abort=True)
     try:
         with folder.owned("litestar reset"):
             folder.erase()
     except FolderError as error:
-        _fail(str(error))
+        fail(str(error))
     click.echo(f"Deleted {folder.path}.")
 
 
-def _fail(sentence: str) -> NoReturn:
+def fail(sentence: str) -> NoReturn:
+    """End the command with a sentence."""
     with contextlib.suppress(OSError):
         click.echo(f"Error: {sentence}", err=True)
     sys.exit(1)
 
 
-def _open_standard_streams() -> None:
+def open_standard_streams() -> None:
     """Whoever starts us may have closed them; then the next files that we open would be taken for them."""
     for descriptor in range(3):
         try:

@@ -52,7 +52,7 @@ class DataFolder:
 
     _CONTENT = (
         *("postgres", "postgres.new", "postgres.password", "valkey", "valkey.password", "keys.json"),
-        *("run", "logs", "metrics", "state.json", "borrowers", "lock"),
+        *("pgbouncer.password", "stack", "run", "logs", "metrics", "state.json", "borrowers", "lock"),
     )
 
     def __init__(self, path: Path) -> None:

@@ -5,6 +5,7 @@ in their queues while a worker, or all of Granian, is replaced; Granian's own TC
 them. And the application is loaded once, before the workers are forked, so a new worker is there in milliseconds.
 """
 
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -14,7 +15,7 @@ import time
 from argparse import ArgumentParser
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -24,6 +25,9 @@ from granian.server.mp import MPServer, WorkerProcess
 from app.embedded.listener import BACKLOG
 from app.embedded.process import die_with_parent
 from app.logs import writer
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
 
 _EARLY = 0.5
 _TOO_MANY = 8
@@ -59,12 +63,33 @@ class InheritedSocketServer(MPServer):
             self.respawned_wrks.clear()
 
 
+def announcing(app: "ASGIApp", ready: int) -> "ASGIApp":
+    """The application, which tells when it has started."""
+
+    async def announced(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+
+        async def tell(message: Any) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                # Whoever waited may have stopped waiting: this worker is a later one then.
+                with contextlib.suppress(OSError):
+                    os.write(ready, b"\n")
+
+        await app(scope, receive, tell)
+
+    return announced
+
+
 def main() -> None:
     """Load the application, wait for the word that everything is prepared, serve until a signal comes."""
     parser = ArgumentParser()
     parser.add_argument("--fd", type=int, action="append", required=True, help="a listening socket")
     parser.add_argument("--uds", action="store_true", help="they are Unix sockets")
-    parser.add_argument("--gate", type=int, required=True, help="a pipe: a byte lets us serve, its end ends us")
+    parser.add_argument("--gate", type=int, help="a pipe: a byte lets us serve, its end ends us; else serve at once")
+    parser.add_argument("--ready", type=int, help="a pipe that gets a byte of each worker once its application runs")
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--workers-kill-timeout", type=int, required=True, help="seconds for requests in flight")
     options = parser.parse_args()
@@ -80,12 +105,12 @@ def main() -> None:
         parent = multiprocessing.parent_process()
         die_with_parent(signal.SIGKILL, parent.pid if parent else None)
         gc.enable()
-        return app
+        return app if options.ready is None else announcing(app, options.ready)
 
     # A thread doesn't survive a fork: each worker starts its own writer with its first line.
     writer.stop()
     gc.freeze()
-    if not os.read(options.gate, 1):
+    if options.gate is not None and not os.read(options.gate, 1):
         return
     multiprocessing.set_start_method("fork")
     server = InheritedSocketServer(

@@ -91,7 +91,7 @@ class EmbeddedPostgres:
         self._check_version()
         _give(self.cluster, user)
         # Nobody lives here (we own the folder and have looked), so what these files say is about the dead.
-        for stale in (self.cluster / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
+        for stale in (self.cluster / "postmaster.pid", *self.sockets.glob(".s.PGSQL.5432*")):
             stale.unlink(missing_ok=True)
         self.log = log_file(self.data, "postgres")
         before = self.log.stat().st_size if self.log.exists() else 0

@@ -168,7 +168,11 @@ class Child:
         if (code := self._process.poll()) is not None:
             return code
         if sys.platform == "linux":
-            await _readable(os.pidfd_open(self.pid))
+            descriptor = os.pidfd_open(self.pid)
+            try:
+                await readable(descriptor)
+            finally:
+                os.close(descriptor)
         while True:
             if (code := self._process.poll()) is not None:
                 return code
@@ -199,16 +203,15 @@ class Child:
         await self.wait()
 
 
-async def _readable(descriptor: int) -> None:
-    """Wait until something can be read; closes the descriptor."""
+async def readable(descriptor: int) -> bool:
+    """Wait until something can be read, or until nothing ever can; always true."""
     loop = asyncio.get_running_loop()
     event = asyncio.Event()
     loop.add_reader(descriptor, event.set)
     try:
-        await event.wait()
+        return await event.wait()
     finally:
         loop.remove_reader(descriptor)
-        os.close(descriptor)
 
 
 def processes_in(folder: Path, program: str) -> list[int]:

@@ -19,15 +19,15 @@ import msgspec
 
 from app.embedded.folder import DataFolder
 from app.embedded.listener import Address, answers
-from app.embedded.process import Child, StartFailed, die_with_parent
-from app.embedded.services import Server, embedded_servers, signing_keys
+from app.embedded.process import Child, StartFailed, die_with_parent, readable
+from app.embedded.services import embedded_servers, signing_keys
 from app.settings import load_settings
 
 Say = Callable[[str], None]
 Prepare = Callable[[Mapping[str, str]], None]
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_OTHER_CONNECTIONS: Final = 20
+OTHER_CONNECTIONS: Final = 20
 _GRACE: Final = 2
 _RESTARTS: Final = 5
 _RESTARTS_WITHIN: Final = 60.0
@@ -60,23 +60,41 @@ class Service(Protocol):
 class Granian:
     """Granian on listening sockets that the supervisor holds."""
 
-    name = "Granian"
-
     def __init__(
-        self, listeners: Sequence[socket.socket], address: Address, workers: int, environment: Mapping[str, str]
+        self,
+        listeners: Sequence[socket.socket],
+        address: Address,
+        workers: int,
+        environment: Mapping[str, str],
+        *,
+        name: str = "Granian",
+        grace: int = _GRACE,
+        log: Path | None = None,
     ) -> None:
+        """
+        Args:
+            name: how messages call it.
+            grace: seconds for requests in flight when it ends.
+            log: the file that gets what its workers log; else they write where we do.
+            environment: of the next one that is started.
+        """
+        self.name = name
         self.child: Child | None = None
+        self._grace = grace
+        self._log = log
         self._descriptors = tuple(listener.fileno() for listener in listeners)
         self._address = address
         self._workers = workers
-        self._environment = environment
+        self.environment = environment
         self._gate = -1
+        self._ready = -1
 
     def load(self) -> None:
         """Start it: it loads the application and waits for `serve`, which takes a second or two."""
-        self._close_gate()
+        self._close_pipes()
         gate, self._gate = os.pipe()
-        options = {"--gate": gate, "--workers": self._workers, "--workers-kill-timeout": _GRACE}
+        self._ready, ready = os.pipe()
+        options = {"--gate": gate, "--ready": ready, "--workers": self._workers, "--workers-kill-timeout": self._grace}
         command = [sys.executable, "-m", "app.embedded.granian"]
         command += (f"{name}={value}" for name, value in options.items())
         command += (f"--fd={descriptor}" for descriptor in self._descriptors)
@@ -85,11 +103,13 @@ class Granian:
                 self.name,
                 [*command, "--uds"] if self._address.uds else command,
                 death=signal.SIGKILL,
-                environment=self._environment,
-                descriptors=(*self._descriptors, gate),
+                log=self._log,
+                environment=self.environment,
+                descriptors=(*self._descriptors, gate, ready),
             )
         finally:
             os.close(gate)
+            os.close(ready)
 
     async def serve(self, within: float = 60.0) -> None:
         """Let it serve, and wait until it answers.
@@ -98,16 +118,17 @@ class Granian:
             StartFailed: it ended or took too long.
         """
         if self.child is None:
-            raise StartFailed("Granian is not there.")
+            raise StartFailed(f"{self.name} is not there.")
         # When it's dead already, the tasks below find out.
         with contextlib.suppress(BrokenPipeError):
             os.write(self._gate, b"\n")
-        answered = asyncio.create_task(_answered(self._address))
+        answered = asyncio.create_task(self._answered())
         ended = asyncio.create_task(self.child.wait())
         try:
             await asyncio.wait((answered, ended), timeout=within, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
-                raise StartFailed(f"Granian {self.child.ending} while it started; its messages are above.")
+                where = "above" if self._log is None else f"in {self._log}"
+                raise StartFailed(f"{self.name} {self.child.ending} while it started; its messages are {where}.")
             if not answered.done():
                 raise StartFailed(f"The service did not answer within {within:.0f} s.")
         finally:
@@ -120,80 +141,70 @@ class Granian:
         await self.serve()
 
     async def stop(self) -> None:
-        """End it once the requests in flight are answered, which have `_GRACE` seconds."""
-        self._close_gate()
-        if self.child is None:
-            return
+        """End it once the requests in flight are answered, which have the seconds of its grace."""
+        self._close_pipes()
+        if self.child is not None:
+            await self._end(self.child)
+
+    async def replace(self) -> None:
+        """Let a new one serve beside it, on the same sockets; then end the old one as `stop` does.
+
+        Raises:
+            StartFailed: the new one doesn't serve; the old one goes on.
+        """
+        old = self.child
+        self.load()
+        try:
+            await self.serve()
+        except BaseException:
+            new, self.child = self.child, old
+            if new is not None:
+                await new.stop(())
+            raise
+        if old is not None:
+            await self._end(old)
+
+    async def _end(self, child: Child) -> None:
         # A worker that was just being started loses a signal, so it's sent again, to all of them.
-        self.child.send(signal.SIGTERM)
+        child.send(signal.SIGTERM)
         for _ in range(3):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GRACE / 3):
-                    await self.child.wait()
+                async with asyncio.timeout(self._grace / 3):
+                    await child.wait()
                     break
-            self.child.send_group(signal.SIGTERM)
-        await self.child.stop([(signal.SIGTERM, 0.3)])
+            child.send_group(signal.SIGTERM)
+        await child.stop([(signal.SIGTERM, 0.3)])
 
-    def _close_gate(self) -> None:
-        if self._gate >= 0:
-            os.close(self._gate)
-            self._gate = -1
+    async def _answered(self) -> None:
+        """Each of its own workers runs: an answer alone may be that of an older one on the same sockets."""
+        waiting = self._workers
+        while waiting and await readable(self._ready):
+            waiting -= len(os.read(self._ready, waiting)) or waiting
+        await _answered(self._address)
+
+    def _close_pipes(self) -> None:
+        for descriptor in (self._gate, self._ready):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._gate = self._ready = -1
 
 
-class Supervisor:
-    """Runs the service until a signal comes, or until something ends that can't be started again."""
+class Overseer:
+    """Runs parts until a signal comes, or until one ends that can't be started again."""
 
-    def __init__(
-        self,
-        folder: DataFolder,
-        listeners: Sequence[socket.socket],
-        address: Address,
-        workers: int,
-        *,
-        prepare: Prepare,
-        say: Say,
-        environment: Mapping[str, str],
-    ) -> None:
+    def __init__(self, folder: DataFolder, *, prepare: Prepare, say: Say) -> None:
         """
         Args:
             folder: the data folder, which we own.
-            listeners: the listening sockets.
-            address: where they listen.
-            workers: of Granian.
             prepare: brings the database up to date; runs in a forked process, gets the environment of the service.
             say: tells the person at the terminal.
-            environment: which decides what is embedded.
         """
         self._folder = folder
-        self._address = address
-        self._workers = workers
         self._prepare = prepare
         self._say = say
-        pools = workers * load_settings(environment).database.pool_size
-        self._servers = embedded_servers(folder, environment, pools + _OTHER_CONNECTIONS)
-        self.environment = {**environment, **self._variables(environment)}
-        self._granian = Granian(listeners, address, workers, self.environment)
         self._preparing: BaseProcess | None = None
         self._restarts: deque[float] = deque(maxlen=_RESTARTS)
         self._stopping = False
-
-    def _variables(self, environment: Mapping[str, str]) -> dict[str, str]:
-        metrics = self._folder.path / "metrics"
-        shutil.rmtree(metrics, ignore_errors=True)
-        metrics.mkdir(mode=0o700)
-        found = {name: server.url for name, server in self._servers.items()}
-        found |= signing_keys(self._folder, environment)
-        found |= {
-            "IRONTRACK_DATA": str(self._folder.path),
-            "METRICS_FOLDER": str(metrics),
-            "PROMETHEUS_MULTIPROC_DIR": str(metrics),
-        }
-        if not self._address.uds:
-            found["PUBLIC_URL"] = environment.get("PUBLIC_URL") or self._address.url
-        # Else glibc keeps the memory of the last password hash, 19 MiB in each worker.
-        found["MALLOC_MMAP_THRESHOLD_"] = environment.get("MALLOC_MMAP_THRESHOLD_") or str(1 << 20)
-        found["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
-        return found
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Run the service. Returns after a signal.
@@ -219,7 +230,11 @@ class Supervisor:
             self._say("Stopping.")
         finally:
             self._stopping = True
+            if self._preparing is not None and self._preparing.is_alive():
+                self._preparing.kill()
+                self._preparing.join()
             await self._stop()
+            self._folder.state_file.unlink(missing_ok=True)
 
     def _end(self, life: asyncio.Task[None]) -> None:
         # Whatever comes while we are stopping already: a second signal changes nothing.
@@ -228,22 +243,21 @@ class Supervisor:
             life.cancel()
 
     async def _live(self, ready: Callable[[], None]) -> None:
-        self._granian.load()
-        await _together(*(self._start(server) for server in self._servers.values()))
-        await self._bring_up_to_date()
-        await self._granian.serve()
-        self._write_state()
-        ready()
-        await _together(*(self._keep(service) for service in (*self._servers.values(), self._granian)))
+        """Start everything, say so, and watch it."""
+        raise NotImplementedError
 
-    async def _start(self, server: Server) -> None:
+    async def _stop(self) -> None:
+        """End everything."""
+        raise NotImplementedError
+
+    async def _start(self, server: Service) -> None:
         await server.start()
         self._say(f"{server.name} runs.")
 
-    async def _bring_up_to_date(self) -> None:
+    async def _bring_up_to_date(self, environment: Mapping[str, str]) -> None:
         """In a forked process, which has loaded everything already and can be ended at any time."""
         self._preparing = multiprocessing.get_context("fork").Process(
-            target=_in_child, args=(self._prepare, self.environment, os.getpid())
+            target=_in_child, args=(self._prepare, environment, os.getpid())
         )
         self._preparing.start()
         loop = asyncio.get_running_loop()
@@ -259,34 +273,102 @@ class Supervisor:
             raise StartFailed(f"The service could not be prepared: {how}.")
 
     async def _keep(self, service: Service) -> None:
-        while service.child is not None:
-            await service.child.wait()
-            self._say(f"{service.name} {service.child.ending}; starting it again.")
-            now = time.monotonic()
-            if len(self._restarts) == _RESTARTS and now - self._restarts[0] < _RESTARTS_WITHIN:
-                raise StartFailed(f"{service.name} {service.child.ending}, after {_RESTARTS} restarts within a minute.")
-            self._restarts.append(now)
-            await service.stop()
-            await service.start()
+        while (child := service.child) is not None:
+            await child.wait()
+            if service.child is not child:
+                # It was replaced, not lost.
+                continue
+            self._say(f"{service.name} {child.ending}; starting it again.")
+            await self._revive(service, child.ending)
             self._say(f"{service.name} runs again.")
 
-    async def _stop(self) -> None:
-        if self._preparing is not None and self._preparing.is_alive():
-            self._preparing.kill()
-            self._preparing.join()
-        await self._granian.stop()
-        await _together(*(server.stop() for server in self._servers.values()))
-        self._folder.state_file.unlink(missing_ok=True)
+    async def _revive(self, service: Service, ending: str) -> None:
+        """Start a part again that has ended.
 
-    def _write_state(self) -> None:
+        Raises:
+            StartFailed: it does not start, or all of them have ended too often.
+        """
+        now = time.monotonic()
+        if len(self._restarts) == _RESTARTS and now - self._restarts[0] < _RESTARTS_WITHIN:
+            raise StartFailed(f"{service.name} {ending}, after {_RESTARTS} restarts within a minute.")
+        self._restarts.append(now)
+        await service.stop()
+        await service.start()
+
+    def _write_state(self, state: msgspec.Struct) -> None:
+        draft = self._folder.state_file.with_suffix(".new")
+        draft.write_bytes(msgspec.json.encode(state))
+        draft.replace(self._folder.state_file)
+
+
+class Supervisor(Overseer):
+    """PostgreSQL, Valkey and one Granian that everybody can reach: what `litestar up` runs."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        listeners: Sequence[socket.socket],
+        address: Address,
+        workers: int,
+        *,
+        prepare: Prepare,
+        say: Say,
+        environment: Mapping[str, str],
+    ) -> None:
+        """
+        Args:
+            folder: the data folder, which we own.
+            listeners: the listening sockets.
+            address: where they listen.
+            workers: of Granian.
+            prepare: brings the database up to date; runs in a forked process, gets the environment of the service.
+            say: tells the person at the terminal.
+            environment: which decides what is embedded.
+        """
+        super().__init__(folder, prepare=prepare, say=say)
+        self._address = address
+        self._workers = workers
+        pools = workers * load_settings(environment).database.pool_size
+        self._servers = embedded_servers(folder, environment, pools + OTHER_CONNECTIONS)
+        urls = {name: server.url for name, server in self._servers.items()}
+        if not address.uds:
+            urls["PUBLIC_URL"] = environment.get("PUBLIC_URL") or address.url
+        self.environment = worker_environment(folder, environment) | urls
+        self._granian = Granian(listeners, address, workers, self.environment)
+
+    async def _live(self, ready: Callable[[], None]) -> None:
+        self._granian.load()
+        await together(*(self._start(server) for server in self._servers.values()))
+        await self._bring_up_to_date(self.environment)
+        await self._granian.serve()
         servers = {
             "postgresql": "embedded" if "DATABASE_URL" in self._servers else "external",
             "valkey": "embedded" if "VALKEY_URL" in self._servers else "external",
         }
-        state = Running(os.getpid(), self._address, self._workers, servers)
-        draft = self._folder.state_file.with_suffix(".new")
-        draft.write_bytes(msgspec.json.encode(state))
-        draft.replace(self._folder.state_file)
+        self._write_state(Running(os.getpid(), self._address, self._workers, servers))
+        ready()
+        await together(*(self._keep(service) for service in (*self._servers.values(), self._granian)))
+
+    async def _stop(self) -> None:
+        await self._granian.stop()
+        await together(*(server.stop() for server in self._servers.values()))
+
+
+def worker_environment(folder: DataFolder, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the workers, those of the servers excepted; their folder of counters is made anew."""
+    metrics = folder.path / "metrics"
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir(mode=0o700)
+    return {
+        **environment,
+        **signing_keys(folder, environment),
+        "IRONTRACK_DATA": str(folder.path),
+        "METRICS_FOLDER": str(metrics),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        # Else glibc keeps the memory of the last password hash, 19 MiB in each worker.
+        "MALLOC_MMAP_THRESHOLD_": environment.get("MALLOC_MMAP_THRESHOLD_") or str(1 << 20),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH")))),
+    }
 
 
 def _launcher() -> int | None:
@@ -325,7 +407,7 @@ async def _answered(address: Address) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _together(*steps: Coroutine[None, None, None]) -> None:
+async def together(*steps: Coroutine[None, None, None]) -> None:
     """Do all at the same time; the first failure ends the others."""
     try:
         async with asyncio.TaskGroup() as group:

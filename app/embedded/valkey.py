@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +23,11 @@ class EmbeddedValkey:
 
     name = "Valkey"
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, configuration: "Callable[[EmbeddedValkey, str], str] | None" = None) -> None:
         """
         Args:
             data: an existing folder, mode 0700; the files go into ``valkey`` in it.
+            configuration: makes another one than ours, for the same socket, files and password.
         """
         self.data = data.resolve()
         self.files = self.data / "valkey"
@@ -33,6 +35,7 @@ class EmbeddedValkey:
         self.log = self.data / "logs" / "valkey.log"
         self.child: Child | None = None
         self._password = secret(self.data / "valkey.password")
+        self._configured = configuration
 
     @property
     def url(self) -> str:
@@ -78,6 +81,8 @@ class EmbeddedValkey:
 
     def _configuration(self) -> str:
         """Told on the standard input, so that the password stands in one file only and on no command line."""
+        if self._configured is not None:
+            return self._configured(self, self._password)
         return "\n".join(
             (
                 "port 0",

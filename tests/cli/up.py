@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import httpx
 
@@ -103,12 +103,15 @@ def litestar(*arguments: str) -> subprocess.CompletedProcess[str]:
 class Up:
     """A running `litestar up`."""
 
+    command: ClassVar[tuple[str, ...]] = ("up",)
+    ends_within: ClassVar[float] = ENDS_WITHIN
+
     def __init__(self, data: Path, *options: str, **variables: str) -> None:
         self.data = data
         self.output = data.with_suffix(".txt")
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                [LITESTAR, "up", "--data", str(data), *(options or ("--port", "0"))],
+                [LITESTAR, *self.command, "--data", str(data), *(options or ("--port", "0"))],
                 env=ENVIRONMENT | variables,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -184,7 +187,7 @@ class Up:
 
     def wait_for_exit(self) -> int:
         """Wait until it ends; the exit code."""
-        until(lambda: self.process.poll() is not None, ENDS_WITHIN, f"the end of litestar up:\n{self.said()}")
+        until(lambda: self.process.poll() is not None, self.ends_within, f"the end of litestar up:\n{self.said()}")
         return self.process.wait()
 
     def end(self) -> None:
@@ -193,7 +196,7 @@ class Up:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(ENDS_WITHIN)
+                self.process.wait(self.ends_within)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -1,0 +1,51 @@
+"""One node of the application in a container or a unit: Granian on a Unix socket, without a supervisor."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Final, NoReturn
+
+from app.embedded.listener import Address, listen
+from app.settings import Settings
+
+__all__ = ("serve_node",)
+
+_FIRST_INHERITED: Final = 3
+
+
+def serve_node(uds: str, workers: int, settings: Settings) -> NoReturn:
+    """Become Granian, on the socket that systemd has opened or on one at a path.
+
+    Args:
+        uds: the path, unless systemd hands a socket over.
+        workers: processes that answer.
+        settings: say how long requests may take.
+
+    Raises:
+        AddressError: the path is taken.
+    """
+    if settings.log.metrics_folder:
+        for counters in Path(settings.log.metrics_folder).glob("*.db"):
+            # Of processes that have ended: ours may get their numbers.
+            counters.unlink(missing_ok=True)
+    descriptor = _handed_over()
+    if descriptor is None:
+        (listener,), _ = listen(Address(uds=uds), 1)
+        descriptor = listener.detach()
+    os.set_inheritable(descriptor, True)  # noqa: FBT003 (its only argument)
+    grace = int(settings.limits.request_timeout) + 5
+    options = (f"--fd={descriptor}", "--uds", f"--workers={workers}", f"--workers-kill-timeout={grace}")
+    root = str(Path(__file__).parents[2])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+        "MALLOC_MMAP_THRESHOLD_": os.environ.get("MALLOC_MMAP_THRESHOLD_") or str(1 << 20),
+    }
+    os.execve(sys.executable, [sys.executable, "-m", "app.embedded.granian", *options], environment)  # noqa: S606
+
+
+def _handed_over() -> int | None:
+    """The socket of a unit that is started by its socket (sd_listen_fds)."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
+        return None
+    return _FIRST_INHERITED

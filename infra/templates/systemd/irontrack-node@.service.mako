@@ -1,0 +1,19 @@
+# Rendered from infra/templates/systemd: change that.
+[Unit]
+Description=IronTrack: node %i
+Requires=irontrack-node@%i.socket
+After=irontrack-node@%i.socket irontrack-migrate.service irontrack-pgbouncer.service irontrack-valkey.service
+Wants=irontrack-pgbouncer.service irontrack-valkey.service
+
+[Service]
+WorkingDirectory=${at.root}
+EnvironmentFile=${etc}/settings.env
+Environment=PROMETHEUS_MULTIPROC_DIR=/run/irontrack-node-%i-metrics
+RuntimeDirectory=irontrack-node-%i-metrics
+ExecStart=${litestar} stack serve --workers ${at.workers}
+Restart=always
+RestartSec=1
+KillMode=mixed
+TimeoutStopSec=45
+MemoryMax=1G
+<%include file="hardening.mako"/>\

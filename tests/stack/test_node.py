@@ -1,0 +1,65 @@
+"""One node by itself, as a container or a unit runs it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from app.embedded.listener import Address
+from tests.cli.up import LITESTAR, STARTS_WITHIN, until
+
+pytestmark = pytest.mark.timeout(120)
+
+_HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv.pop(1)), 3)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="irontrack-test-") as name:
+        yield Path(name)
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_a_node_serves_on_its_socket_and_ends_when_told(
+    base_environment: dict[str, str], folder: Path, handed_over: bool
+) -> None:
+    path = str(folder / "node.sock")
+    environment = {**os.environ, **base_environment, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    command = [LITESTAR, "stack", "serve", "--workers", "1"]
+    with socket.socket(socket.AF_UNIX) as listener:
+        if handed_over:
+            listener.bind(path)
+            listener.listen()
+            command = [sys.executable, "-c", _HAND_OVER, str(listener.fileno()), *command]
+        else:
+            command += ["--uds", path]
+        node = subprocess.Popen(command, env=environment, pass_fds=(listener.fileno(),))
+    try:
+        until(lambda: _ready(path) or node.poll() is not None, STARTS_WITHIN, "readiness")
+        assert node.poll() is None
+        probe = [sys.executable, "-m", "app.stack.probe", path]
+        assert subprocess.run(probe, check=False).returncode == 0
+        node.send_signal(signal.SIGTERM)
+        assert node.wait(STARTS_WITHIN) == 0
+        assert subprocess.run(probe, capture_output=True, check=False).returncode == 1
+    finally:
+        node.kill()
+        node.wait()
+
+
+def _ready(path: str) -> bool:
+    try:
+        return Address(uds=path).get("/health/ready", timeout=5)[0] == 200
+    except OSError:
+        return False
