@@ -77,11 +77,29 @@ class DatabaseSettings(Node, frozen=True, kw_only=True):
     """PostgreSQL."""
 
     url: Annotated[
-        str, variable("DATABASE_URL", "PostgreSQL, as `postgresql://user:password@host/name`; unset: an embedded one.")
+        str,
+        variable(
+            "DATABASE_URL",
+            "PostgreSQL, as `postgresql://user:password@host/name`; unset: an embedded one. Of several hosts, separated by "
+            "commas, it is the one that takes writes.",
+        ),
     ] = ""
     password_file: Annotated[
         str, variable("DATABASE_PASSWORD_FILE", "A file with the password, for a DATABASE_URL that has none.")
     ] = ""
+    standby_url: Annotated[
+        str,
+        variable(
+            "DATABASE_STANDBY_URL",
+            "A streaming standby, for what a user's history adds up to, as far as it has all that was written before.",
+        ),
+    ] = ""
+    standby_wait: Annotated[
+        float,
+        variable(
+            "DATABASE_STANDBY_WAIT", "Seconds that a read waits for the standby before the primary is asked.", ge=0, le=10
+        ),
+    ] = 0.05
     pool_size: Annotated[int, variable("MAX_POOL_SIZE", "Connections of each worker.", ge=2, le=1000)] = 8
     pool_recycle: Annotated[int, variable("POOL_RECYCLE", "Seconds after which a connection is replaced.", ge=1)] = 1800
     statement_cache: Annotated[
@@ -199,14 +217,12 @@ class Settings(Node, frozen=True, kw_only=True):
     @property
     def sqlalchemy_url(self) -> str:
         """The database's URL with the driver that we use."""
-        _, separator, rest = self.database.url.partition("://")
-        return f"postgresql+asyncpg{separator}{rest.replace('sslmode=', 'ssl=')}" if separator else ""
+        return _with_driver(self.database.url)
 
     @property
-    def driver_url(self) -> str:
-        """The database's URL as asyncpg itself takes it."""
-        _, separator, rest = self.database.url.partition("://")
-        return f"postgresql{separator}{rest}" if separator else ""
+    def sqlalchemy_standby_url(self) -> str:
+        """The same of the standby's."""
+        return _with_driver(self.database.standby_url)
 
     @property
     def revocation_file(self) -> Path:
@@ -256,10 +272,14 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for item in variables():
         if text := source.get(item.name, ""):
             tree.setdefault(item.section, {})[item.field] = _parse(item, text.strip())
-    for section, name in (("database", "DATABASE_PASSWORD_FILE"), ("cache", "VALKEY_PASSWORD_FILE")):
+    for section, url, name in (
+        ("database", "url", "DATABASE_PASSWORD_FILE"),
+        ("database", "standby_url", "DATABASE_PASSWORD_FILE"),
+        ("cache", "url", "VALKEY_PASSWORD_FILE"),
+    ):
         branch = tree.get(section, {})
-        if branch.get("url") and branch.get("password_file"):
-            branch["url"] = _with_password(branch["url"], name, Path(branch["password_file"]))
+        if branch.get(url) and branch.get("password_file"):
+            branch[url] = _with_password(branch[url], name, Path(branch["password_file"]))
     settings = Settings(
         **{section.name: section.type(**tree.get(section.name, {})) for section in msgspec.structs.fields(Settings)}
     )
@@ -268,8 +288,22 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     _check_networks("TRUSTED_PROXIES", settings.limits.trusted_proxies)
     _check_networks("METRICS_ALLOW", settings.log.metrics_allow)
     _check_scheme("DATABASE_URL", settings.database.url, "postgres")
+    _check_scheme("DATABASE_STANDBY_URL", settings.database.standby_url, "postgres")
     _check_scheme("VALKEY_URL", settings.cache.url, "valkey", "redis", "unix")
     return settings
+
+
+def _with_driver(url: str) -> str:
+    """A URL of PostgreSQL as SQLAlchemy wants it: with the driver, and several servers as parameters of their own."""
+    _, separator, rest = url.partition("://")
+    authority, slash, tail = rest.partition("/")
+    login, at, hosts = authority.rpartition("@")
+    if "," in hosts:
+        database, _, query = tail.partition("?")
+        servers = "&".join(f"host={host if ':' in host else f'{host}:5432'}" for host in hosts.split(","))
+        tail = f"{database}?{servers}{'&' if query else ''}{query}"
+        authority = login + at
+    return f"postgresql+asyncpg://{authority}{slash}{tail.replace('sslmode=', 'ssl=')}" if separator else ""
 
 
 def _with_password(url: str, name: str, file: Path) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.db.connecting import connection_parameters
 from app.settings import Settings, SettingsError, load_settings, variables
 
 BAD = {
@@ -20,6 +22,8 @@ BAD = {
     "MAX_POOL_SIZE": "0",
     "POOL_RECYCLE": "soon",
     "DATABASE_STATEMENT_CACHE": "-1",
+    "DATABASE_STANDBY_URL": "mysql://secret@host/name",
+    "DATABASE_STANDBY_WAIT": "-1",
     "SLOW_STATEMENT_MS": "1.5",
     "VALKEY_URL": "http://secret@host",
     "INSECURE_COOKIES": "2",
@@ -91,6 +95,22 @@ def test_names_that_operators_know_work(name: str, value: str, section: str, fie
 @pytest.mark.parametrize("url", ["postgres://u@h/n", "postgresql://u@h/n", "postgresql+asyncpg://u@h/n"])
 def test_every_form_of_the_database_url_gets_our_driver(url: str) -> None:
     assert load_settings({"DATABASE_URL": url}).sqlalchemy_url == "postgresql+asyncpg://u@h/n"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:p@a:1,b:2/n", "postgresql+asyncpg://u:p@/n?host=a:1&host=b:2"),
+        ("postgresql://a,b:2/n?sslmode=require", "postgresql+asyncpg:///n?host=a:5432&host=b:2&ssl=require"),
+    ],
+)
+def test_a_database_url_may_name_several_servers(url: str, expected: str) -> None:
+    assert load_settings({"DATABASE_URL": url}).sqlalchemy_url == expected
+    assert load_settings({"DATABASE_STANDBY_URL": url}).sqlalchemy_standby_url == expected
+    parameters = connection_parameters(expected)
+    assert parameters["host"] == ["a", "b"]
+    assert parameters["port"] == [int(part) for part in re.findall(r"host=.:(\d+)", expected)]
+    assert parameters["database"] == "n"
 
 
 @pytest.mark.parametrize(

@@ -205,11 +205,16 @@ def migrate(wait: float) -> None:
 
 @stack_group.command("serve")
 @click.option("--uds", type=click.Path(dir_okay=False), default="", help="The socket, unless systemd hands one over.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="For a proxy on another machine: our address.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="There, without --uds.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer.")
-def serve(uds: str, workers: int) -> None:
-    """Be one node of the application, in a container or a unit."""
+def serve(uds: str, host: str, port: int, workers: int) -> None:
+    """Be one node of the application, in a container or a unit.
+
+    On a host and a port it talks plain HTTP, and believes X-Real-IP from TRUSTED_PROXIES alone.
+    """
     try:
-        serve_node(uds, workers, load_settings())
+        serve_node(Address(host, port, uds), workers, load_settings())
     except (AddressError, SettingsError) as error:
         fail(str(error))
 
@@ -228,11 +233,15 @@ def secrets(folder: Path) -> None:
     "--output", type=click.Path(file_okay=False, path_type=Path), help="The folder; for containers their own."
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Of each node.")
-def files(target: str, output: Path | None, workers: int) -> None:
+@click.option("--node", "nodes", multiple=True, metavar="HOST:PORT", help="A node on another machine; for systemd.")
+def files(target: str, output: Path | None, workers: int, nodes: tuple[str, ...]) -> None:
     """Write the files for containers, or units and configuration for systemd, from the templates."""
+    installation = Installation(workers=workers)
+    if nodes:
+        installation = msgspec.structs.replace(installation, nodes=nodes)
     if target == "containers":
         folder, rendered = output or CONTAINERS, container_files()
     else:
-        folder, rendered = output or Path("systemd"), systemd_files(Installation(workers=workers))
+        folder, rendered = output or Path("systemd"), systemd_files(installation)
     changed = write_files(rendered, folder)
     click.echo(f"Wrote {', '.join(changed)} to {folder}." if changed else f"{folder} is up to date.")

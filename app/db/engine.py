@@ -13,21 +13,21 @@ from advanced_alchemy.extensions.litestar import (
 from asyncpg import Connection, Record
 from asyncpg.connection import LoggedQuery
 from sqlalchemy import event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from app.db.base import Base
+from app.db.connecting import CONNECT_WITHIN, Connector
 from app.logs import request_id
 from app.settings import Settings
 
-__all__ = ("CONNECT_WITHIN", "MIGRATIONS", "database_config", "log_statements", "watch")
+__all__ = ("MIGRATIONS", "database_config", "log_statements", "watch")
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
-CONNECT_WITHIN = 5
-"""Seconds for a new connection, and for a free one of the pool."""
 
+_READ_ONLY = "25006"
 _log = structlog.get_logger("irontrack.database")
 
 
@@ -45,6 +45,7 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
             pool_recycle=settings.database.pool_recycle,
             pool_use_lifo=True,
             connect_args={
+                "async_creator_fn": Connector(),
                 "timeout": CONNECT_WITHIN,
                 "statement_cache_size": cache,
                 "prepared_statement_cache_size": cache,
@@ -80,7 +81,8 @@ def log_statements(connection: "Connection[Record]", slow_ms: int) -> None:
 
 
 def watch(engine: AsyncEngine, slow_ms: int) -> None:
-    """Log the engine's slow and failed statements, and never hand out a connection that is closed."""
+    """Log the engine's slow and failed statements, and never hand out a connection that is of no use any more: one that
+    is closed, or one whose server turned out to be a standby by now."""
 
     @event.listens_for(engine.sync_engine, "connect")
     def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -91,6 +93,12 @@ def watch(engine: AsyncEngine, slow_ms: int) -> None:
         if _driver(connection).is_closed():
             # The pool opens another one: costs nothing, while a ping would cost a round trip each time.
             raise DisconnectionError
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+            # All connections of the pool are opened anew, to the server that takes writes now.
+            context.is_disconnect = True
 
 
 def _driver(connection: DBAPIConnection) -> Any:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.errors import BreakType, BrokenField, Conflict, IronTrackError, NotFound, RuleBroken, Unavailable
 
-_UNAVAILABLE_STATES = ("08", "53", "57P", "58")
+_UNAVAILABLE_STATES = ("08", "53", "57P", "58", "25006")  # the last: the server has become a standby
 _BUSY_STATES = {"40001", "40P01", "55P03", "57014", "25P03", "25P04"}
 _FOREIGN_KEY, _RESTRICT = "23503", "23001"
 _DATA_STATES: dict[str, tuple[BreakType, str]] = {

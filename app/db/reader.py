@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Self
 
-import asyncpg
 from asyncpg import Connection, Record
 
-from app.db.engine import CONNECT_WITHIN, log_statements
+from app.db.connecting import Connector, connection_parameters
+from app.db.engine import log_statements
 from app.settings import Settings
 
 __all__ = ("Reader",)
@@ -28,6 +28,8 @@ class Reader:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._connector = Connector()
+        self._parameters = connection_parameters(settings.sqlalchemy_url)
         self._free = asyncio.Semaphore(settings.database.readers)
         self._idle: list[tuple[Connection, float]] = []
 
@@ -93,10 +95,8 @@ class Reader:
         return await self._connect()
 
     async def _connect(self) -> tuple[Connection, float]:
-        connection = await asyncpg.connect(
-            self._settings.driver_url,
-            timeout=CONNECT_WITHIN,
-            statement_cache_size=self._settings.database.statement_cache,
+        connection = await self._connector(
+            **self._parameters, statement_cache_size=self._settings.database.statement_cache
         )
         log_statements(connection, self._settings.database.slow_ms)
         return connection, monotonic()

@@ -1,6 +1,6 @@
 """The files for containers and for systemd, from the templates that the plain processes use."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +47,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
         user: who everything runs as.
         proxy, pgbouncer, valkey: the programs.
         workers: of each node.
+        nodes: where they are: paths, or ``host:port`` on other machines.
     """
 
     root: str = "/opt/irontrack"
@@ -59,6 +60,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     valkey: str = "/usr/bin/valkey-server"
     postgres_sockets: str = "/run/postgresql"
     workers: int = 2
+    nodes: Sequence[str] = ("/run/irontrack-node-a/node.sock", "/run/irontrack-node-b/node.sock")
 
 
 def container_files() -> dict[str, str]:
@@ -108,7 +110,7 @@ def systemd_files(installation: Installation) -> dict[str, str]:
     """Units and configuration of a server without containers, by their names."""
     etc = installation.configuration
     proxy = ProxySettings(
-        sockets=["/run/irontrack-node-a/node.sock", "/run/irontrack-node-b/node.sock"],
+        sockets=installation.nodes,
         listen=["0.0.0.0:443", "[::]:443"],
         redirect_listen=["0.0.0.0:80", "[::]:80"],
         status_listen="127.0.0.1:8081",

@@ -1,6 +1,7 @@
-"""One node of the application in a container or a unit: Granian on a Unix socket, without a supervisor."""
+"""One node of the application in a container or a unit: Granian on one socket, without a supervisor."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Final, NoReturn
@@ -13,11 +14,11 @@ __all__ = ("serve_node",)
 _FIRST_INHERITED: Final = 3
 
 
-def serve_node(uds: str, workers: int, settings: Settings) -> NoReturn:
-    """Become Granian, on the socket that systemd has opened or on one at a path.
+def serve_node(address: Address, workers: int, settings: Settings) -> NoReturn:
+    """Become Granian, on the socket that systemd has opened or on one at an address.
 
     Args:
-        uds: the path, unless systemd hands a socket over.
+        address: a path, or a host and a port; not used when systemd hands a socket over.
         workers: processes that answer.
         settings: say how long requests may take.
 
@@ -30,11 +31,13 @@ def serve_node(uds: str, workers: int, settings: Settings) -> NoReturn:
             counters.unlink(missing_ok=True)
     descriptor = _handed_over()
     if descriptor is None:
-        (listener,), _ = listen(Address(uds=uds), 1)
+        (listener,), _ = listen(address, 1)
         descriptor = listener.detach()
     os.set_inheritable(descriptor, True)  # noqa: FBT003 (its only argument)
     grace = int(settings.limits.request_timeout) + 5
-    options = (f"--fd={descriptor}", "--uds", f"--workers={workers}", f"--workers-kill-timeout={grace}")
+    with socket.socket(fileno=os.dup(descriptor)) as listening:
+        uds = ("--uds",) if listening.family == socket.AF_UNIX else ()
+    options = (f"--fd={descriptor}", *uds, f"--workers={workers}", f"--workers-kill-timeout={grace}")
     root = str(Path(__file__).parents[2])
     environment = {
         **os.environ,

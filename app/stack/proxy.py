@@ -29,7 +29,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the proxy's configuration depends on besides the program.
 
     Attributes:
-        sockets: of the application.
+        sockets: of the application: paths, or ``host:port`` of nodes on other machines.
         listen: addresses as nginx writes them, with TLS when there is a certificate.
         redirect_listen: addresses of plain HTTP that send everybody to TLS.
         public_port: the port that clients see, which is told to those who can HTTP/3.
@@ -63,6 +63,11 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: int = 35
     grace: int = 40
     max_body: int = 10_000_000
+
+    @property
+    def servers(self) -> list[str]:
+        """The sockets as nginx writes them."""
+        return [f"unix:{socket}" if socket.startswith("/") else socket for socket in self.sockets]
 
 
 def proxy_configuration(program: ProxyProgram, settings: ProxySettings) -> str:

@@ -91,8 +91,8 @@ http {
 % for name, kept in (("application", 64), ("application_once", 0)):
     upstream ${name} {
         zone ${name} 256k;
-% for socket in settings.sockets:
-        server unix:${socket} max_fails=0;
+% for server in settings.servers:
+        server ${server} ${"max_fails=0" if server.startswith("unix:") else "max_fails=1 fail_timeout=5s"};
 % endfor
 % if kept:
         keepalive ${kept};
@@ -138,7 +138,7 @@ http {
     proxy_request_buffering on;
     proxy_buffers 16 16k;
     proxy_buffer_size 16k;
-    proxy_connect_timeout 5s;
+    proxy_connect_timeout 2s;
     proxy_send_timeout 15s;
     proxy_read_timeout ${settings.timeout}s;
     proxy_next_upstream error;
