@@ -97,7 +97,10 @@ class DatabaseSettings(Node, frozen=True, kw_only=True):
     standby_wait: Annotated[
         float,
         variable(
-            "DATABASE_STANDBY_WAIT", "Seconds that a read waits for the standby before the primary is asked.", ge=0, le=10
+            "DATABASE_STANDBY_WAIT",
+            "Seconds that a read waits for the standby before the primary is asked.",
+            ge=0,
+            le=10,
         ),
     ] = 0.05
     pool_size: Annotated[int, variable("MAX_POOL_SIZE", "Connections of each worker.", ge=2, le=1000)] = 8

@@ -72,12 +72,19 @@ class Network:
         """Nothing comes to the machine any more, and nothing from it; nobody is told."""
         ip("-n", self._name(self._machines[0]), "link", "set", f"to-{machine}", "down")
 
+    def plug(self, machine: str) -> None:
+        """Undo `unplug`."""
+        ip("-n", self._name(self._machines[0]), "link", "set", f"to-{machine}", "up")
+
     def _name(self, machine: str) -> str:
         return f"it{os.getpid()}-{machine}"
 
     def _join(self) -> None:
         first, *others = self._machines
         hub = self._name(first)
+        with self.inside(first):
+            # As infra/high-availability tells it for the proxy's machine: silence means absence after three seconds.
+            Path("/proc/sys/net/ipv4/tcp_retries2").write_text("3")
         ip("-n", hub, "link", "add", "bridge", "type", "bridge")
         ip("-n", hub, "address", "add", f"{self.address(first)}/24", "dev", "bridge")
         ip("-n", hub, "link", "set", "bridge", "up")

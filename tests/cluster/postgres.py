@@ -95,9 +95,7 @@ class PostgresNode:
         folder.mkdir(mode=0o700)
         (folder / "logs").mkdir()
         shutil.copy2(self.folder / "postgres.password", folder)
-        source = (
-            f"host={self.address} port={self.port} user=postgres password={self.password} application_name={folder.name}"
-        )
+        source = f"host={self.address} port={self.port} user=postgres password={self.password} application_name={folder.name}"
         copying = Child.start(
             "pg_basebackup",
             [

@@ -141,7 +141,7 @@ http {
     proxy_connect_timeout 2s;
     proxy_send_timeout 15s;
     proxy_read_timeout ${settings.timeout}s;
-    proxy_next_upstream error;
+    proxy_next_upstream error timeout;
     proxy_next_upstream_tries ${len(settings.sockets) + 1};
     proxy_next_upstream_timeout 10s;
     # Said by the client, believed by nobody: each is set here or left out.
