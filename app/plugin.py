@@ -112,6 +112,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "throttle": lambda: resources.throttle,
             "health": lambda: resources.health,
             "reader": lambda: resources.reader,
+            "standby_reader": lambda: resources.standby_reader,
             "catalogue_memory": lambda: resources.catalogue_memory,
             "exercise_reader": lambda: resources.exercise_reader,
             "session_reader": lambda: resources.session_reader,

@@ -15,6 +15,7 @@ from valkey.asyncio import Valkey
 
 from app.db.engine import watch
 from app.db.reader import Reader
+from app.db.standby import StandbyReader
 from app.db.transaction import Transactions
 from app.domain.accounts.services import PrincipalLoader
 from app.domain.catalogue.memory import CatalogueMemory
@@ -74,6 +75,7 @@ class Resources:
     settings: Settings
     valkey: Valkey
     reader: Reader
+    standby_reader: StandbyReader
     transactions: Transactions
     broadcast: Broadcast
     tokens: Tokens
@@ -116,6 +118,7 @@ class Resources:
             stack.callback(ring.close)
             self.broadcast = Broadcast(ring, self.valkey)
             self.reader = await stack.enter_async_context(Reader.opened(settings))
+            self.standby_reader = await stack.enter_async_context(StandbyReader.opened(settings, self.reader))
             self.transactions = Transactions(self.database.create_session_maker(), self.publish)
             self._make_security()
             stack.callback(self.passwords.close)

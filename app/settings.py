@@ -80,8 +80,8 @@ class DatabaseSettings(Node, frozen=True, kw_only=True):
         str,
         variable(
             "DATABASE_URL",
-            "PostgreSQL, as `postgresql://user:password@host/name`; unset: an embedded one. Of several hosts, separated by "
-            "commas, it is the one that takes writes.",
+            "PostgreSQL, as `postgresql://user:password@host/name`; unset: an embedded one. Of several hosts, separated "
+            "by commas, it is the one that takes writes.",
         ),
     ] = ""
     password_file: Annotated[
@@ -91,7 +91,7 @@ class DatabaseSettings(Node, frozen=True, kw_only=True):
         str,
         variable(
             "DATABASE_STANDBY_URL",
-            "A streaming standby, for what a user's history adds up to, as far as it has all that was written before.",
+            "A streaming standby, for lists of units and plans and for statistics, once it has all that was written.",
         ),
     ] = ""
     standby_wait: Annotated[

@@ -50,7 +50,12 @@ class Connector:
         self._right: tuple[str, int] | None = None
 
     async def __call__(
-        self, *, host: Any = None, port: Any = None, timeout: float = CONNECT_WITHIN, **parameters: Any
+        self,
+        *,
+        host: Any = None,
+        port: Any = None,
+        timeout: float = CONNECT_WITHIN,  # noqa: ASYNC109 (asyncpg's own)
+        **parameters: Any,
     ) -> Connection:
         """A new connection.
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Self
+from typing import Protocol, Self
 
 from asyncpg import Connection, Record
 
@@ -17,7 +17,14 @@ from app.db.connecting import Connector, connection_parameters
 from app.db.engine import log_statements
 from app.settings import Settings
 
-__all__ = ("Reader",)
+__all__ = ("Fetching", "Reader")
+
+
+class Fetching(Protocol):
+    """Whoever sends a statement that reads, and returns what includes every write that was answered before."""
+
+    async def fetch(self, statement: str, *arguments: object) -> list[Record]:
+        """All rows."""
 
 
 class Reader:
@@ -26,18 +33,24 @@ class Reader:
     What it returns is committed, and includes every write that was answered before.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, url: str, session: str) -> None:
         self._settings = settings
-        self._connector = Connector()
-        self._parameters = connection_parameters(settings.sqlalchemy_url)
+        self._connector = Connector(session)
+        self._parameters = connection_parameters(url)
         self._free = asyncio.Semaphore(settings.database.readers)
         self._idle: list[tuple[Connection, float]] = []
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, settings: Settings) -> AsyncIterator[Self]:
-        """A reader, whose connections are closed when the block ends."""
-        reader = cls(settings)
+    async def opened(cls, settings: Settings, url: str = "", session: str = "read-write") -> AsyncIterator[Self]:
+        """A reader, whose connections are closed when the block ends.
+
+        Args:
+            settings: name the database, the size of its pool, and how it is connected to.
+            url: of another one with the same tables.
+            session: what one of several servers has to offer, see `Connector`.
+        """
+        reader = cls(settings, url or settings.sqlalchemy_url, session)
         try:
             yield reader
         finally:

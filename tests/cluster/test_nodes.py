@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from app.embedded import EmbeddedValkey

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.paging import CursorPage, Precondition
 from app.db.reader import Reader
+from app.db.standby import StandbyReader
 from app.domain.history.dto import (
     MAX_CHILDREN,
     NewSession,
@@ -92,9 +93,9 @@ def provide_whole_sessions(db_session: NamedDependency[AsyncSession]) -> WholeSe
     return WholeSessionService(db_session)
 
 
-def provide_statistics(reader: NamedDependency[Reader]) -> StatisticsReader:
+def provide_statistics(standby_reader: NamedDependency[StandbyReader]) -> StatisticsReader:
     """Who adds up the caller's history."""
-    return StatisticsReader(reader)
+    return StatisticsReader(standby_reader)
 
 
 def provide_plan_progress(reader: NamedDependency[Reader]) -> PlanProgressReader:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from app.db.reader import Reader
+from app.db.reader import Fetching
 from app.domain.history.dto import TrainingStatistics
 from app.domain.history.models import SessionStatus, SetType
 from app.domain.history.reading import SINCE_DATE, UNTIL_DATE
@@ -66,7 +66,7 @@ _statistics = msgspec.json.Decoder(TrainingStatistics)
 class StatisticsReader:
     """Adds up the caller's history, each time in one statement."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Fetching) -> None:
         self._reader = reader
 
     async def add_up(self, principal: Principal, since: date | None, until: date | None) -> TrainingStatistics:

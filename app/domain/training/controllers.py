@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.paging import Page, PageRequest, Precondition, SortOrder, Versioned
 from app.db.reader import Reader
+from app.db.standby import StandbyReader
 from app.domain.catalogue.models import DifficultyLevel
 from app.domain.training.access import PLANS, UNITS, Scope, Template
 from app.domain.training.children import PlanUnitService, UnitExerciseService
@@ -146,14 +147,14 @@ def provide_plan_units(db_session: NamedDependency[AsyncSession]) -> PlanUnitSer
     return PlanUnitService(db_session)
 
 
-def provide_unit_reader(reader: NamedDependency[Reader]) -> UnitReader:
+def provide_unit_reader(reader: NamedDependency[Reader], standby_reader: NamedDependency[StandbyReader]) -> UnitReader:
     """Who reads units."""
-    return UnitReader(reader)
+    return UnitReader(reader, standby_reader)
 
 
-def provide_plan_reader(reader: NamedDependency[Reader]) -> PlanReader:
+def provide_plan_reader(reader: NamedDependency[Reader], standby_reader: NamedDependency[StandbyReader]) -> PlanReader:
     """Who reads plans."""
-    return PlanReader(reader)
+    return PlanReader(reader, standby_reader)
 
 
 def provide_shared_reader(reader: NamedDependency[Reader]) -> SharedReader:

@@ -10,7 +10,7 @@ from asyncpg import Connection
 from msgspec import Struct
 
 from app.db.paging import Page, PageRequest, Versioned
-from app.db.reader import Reader
+from app.db.reader import Fetching, Reader
 from app.domain.catalogue.links import joined
 from app.domain.catalogue.names import FOLDED_NAME, fold
 from app.domain.catalogue.search import Parameters
@@ -187,8 +187,9 @@ async def read_plan_unit(connection: "Connection", child_id: int, plan_id: UUID,
 class TemplateReader(Generic[D]):
     """Reads the templates of one kind that the caller may see, each time in one statement."""
 
-    def __init__(self, reader: Reader, documents: Documents[D]) -> None:
+    def __init__(self, reader: Reader, lists: Fetching, documents: Documents[D]) -> None:
         self._reader = reader
+        self._lists = lists
         self._documents: Documents[D] = documents
 
     async def read(self, template_id: UUID, principal: Principal) -> Versioned[D]:
@@ -220,7 +221,7 @@ class TemplateReader(Generic[D]):
             limit=parameters.add(page.page_size),
             offset=parameters.add(page.offset),
         )
-        [(total, items)] = await self._reader.fetch(statement, *parameters)
+        [(total, items)] = await self._lists.fetch(statement, *parameters)
         found = [_in_utc(document) for document in self._documents.many.decode(items)]
         return Page(found, total, page.page_size, page.offset)
 
@@ -228,15 +229,15 @@ class TemplateReader(Generic[D]):
 class UnitReader(TemplateReader[TrainingUnit]):
     """Units that the caller may see."""
 
-    def __init__(self, reader: Reader) -> None:
-        super().__init__(reader, UNIT_DOCUMENTS)
+    def __init__(self, reader: Reader, lists: Fetching) -> None:
+        super().__init__(reader, lists, UNIT_DOCUMENTS)
 
 
 class PlanReader(TemplateReader[TrainingPlan]):
     """Plans that the caller may see."""
 
-    def __init__(self, reader: Reader) -> None:
-        super().__init__(reader, PLAN_DOCUMENTS)
+    def __init__(self, reader: Reader, lists: Fetching) -> None:
+        super().__init__(reader, lists, PLAN_DOCUMENTS)
 
 
 def _conditions(template: Template, filters: TemplateFilters, caller: str, parameters: Parameters) -> list[str]:
