@@ -3,8 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from valkey.asyncio import BlockingConnectionPool, Valkey
+from valkey.asyncio.connection import parse_url
+from valkey.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from valkey.exceptions import ValkeyError
 
 from app.errors import Unavailable
@@ -12,20 +16,48 @@ from app.errors import Unavailable
 ANSWER_WITHIN = 1.0
 """Seconds after which a command has failed."""
 
+_SENTINEL: Final = "valkey+sentinel://"
+_SENTINEL_PORT: Final = 26379
+_SENTINEL_ANSWERS_WITHIN: Final = 0.3
+
+
+class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to the primary that the sentinels name; whoever finds all of them in use waits."""
+
 
 def open_valkey(url: str, max_connections: int = 32) -> Valkey:
-    """A client that connects when first used, retries nothing, and returns bytes."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
+    """A client that connects when first used, retries nothing, and returns bytes.
+
+    Args:
+        url: of the client library, or ``valkey+sentinel://:password@host:26379,host:26379/service?db=0``.
+        max_connections: at once.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    options: dict[str, Any] = {
+        "max_connections": max_connections,
         # The ordinary pool fails at once when all are in use: a burst would look like Valkey being away.
-        timeout=ANSWER_WITHIN,
-        socket_timeout=ANSWER_WITHIN,
-        socket_connect_timeout=ANSWER_WITHIN,
-        lib_name=None,
-        lib_version=None,
-    )
-    return Valkey.from_pool(pool)
+        "timeout": ANSWER_WITHIN,
+        "socket_timeout": ANSWER_WITHIN,
+        "socket_connect_timeout": ANSWER_WITHIN,
+        "lib_name": None,
+        "lib_version": None,
+    }
+    if not url.startswith(_SENTINEL):
+        return Valkey.from_pool(BlockingConnectionPool.from_url(url, **options))
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    soon = {"socket_timeout": _SENTINEL_ANSWERS_WITHIN, "socket_connect_timeout": _SENTINEL_ANSWERS_WITHIN}
+    sentinels = Sentinel([_place(host) for host in hosts.split(",")], sentinel_kwargs=soon)
+    # The rest is read as in a URL of the primary itself.
+    options = {**parse_url(f"valkey://{login}{at}?{parts.query}"), **options}
+    return Valkey.from_pool(_SentinelPool(parts.path.strip("/"), sentinels, **options))
+
+
+def _place(host: str) -> tuple[str, int]:
+    name, _, port = host.rpartition(":") if ":" in host else (host, "", _SENTINEL_PORT)
+    return name.strip("[]"), int(port)
 
 
 @asynccontextmanager

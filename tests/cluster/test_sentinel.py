@@ -1,0 +1,179 @@
+"""Valkey with a replica and sentinels: the primary dies, and everybody goes on with the replica."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import httpx
+import pytest
+from valkey.asyncio import Valkey
+from valkey.exceptions import ValkeyError
+
+from app.embedded import EmbeddedValkey
+from app.embedded.binaries import valkey_program
+from app.embedded.process import Child
+from tests.cluster.postgres import free_port
+from tests.conftest import MakeApp
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(120)]
+
+_ACCESS = "/api/v1/access"
+_PASSWORD = "Deadlift1!"
+_SECRET = uuid4().hex
+_SILENT = 500
+"""Milliseconds after which the sentinels take a server for dead."""
+
+
+class Sentinels:
+    """A primary, a replica and three sentinels.
+
+    Attributes:
+        url: for the service.
+        primary: the server that everybody uses at first.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ports = [free_port() for _ in range(2)]
+        self._sentinels = [free_port() for _ in range(3)]
+        servers = [self._server(0), self._server(1, f"replicaof 127.0.0.1 {self._ports[0]}")]
+        self.primary, self.replica = servers
+        self.url = f"valkey+sentinel://:{_SECRET}@{self._places}/irontrack?db=0"
+
+    @property
+    def _places(self) -> str:
+        return ",".join(f"127.0.0.1:{port}" for port in self._sentinels)
+
+    def _server(self, number: int, *more: str) -> EmbeddedValkey:
+        data = self._folder / str(number)
+        (data / "logs").mkdir(parents=True)
+        lines = (
+            "bind 127.0.0.1",
+            f"port {self._ports[number]}",
+            f'unixsocket "{data / "run" / "valkey.sock"}"',
+            f"requirepass {_SECRET}",
+            f"masterauth {_SECRET}",
+            f'dir "{data / "valkey"}"',
+            "appendonly yes",
+            'save ""',
+            "repl-diskless-sync-delay 0",
+            *more,
+        )
+        (data / "valkey.password").write_text(_SECRET)
+        return EmbeddedValkey(data, lambda *_: "\n".join((*lines, "")))
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Start all of them; they end with the stack."""
+        for server in (self.primary, self.replica):
+            stack.push_async_callback(server.stop)
+            await server.start()
+        async with self.client(1) as replica:
+            await eventually(lambda: _linked(replica), 20)
+        for port in self._sentinels:
+            configuration = self._folder / f"sentinel{port}.conf"
+            lines = (
+                f"port {port}",
+                "bind 127.0.0.1",
+                f'dir "{self._folder}"',
+                f"sentinel monitor irontrack 127.0.0.1 {self._ports[0]} 2",
+                f"sentinel auth-pass irontrack {_SECRET}",
+                f"sentinel down-after-milliseconds irontrack {_SILENT}",
+                "sentinel failover-timeout irontrack 3000",
+            )
+            configuration.write_text("\n".join((*lines, "")))
+            sentinel = Child.start(
+                f"sentinel {port}",
+                [str(valkey_program()), str(configuration), "--sentinel"],
+                death=signal.SIGTERM,
+                log=self._folder / f"sentinel{port}.log",
+            )
+            stack.push_async_callback(sentinel.stop, ((signal.SIGTERM, 1.0),))
+        for port in self._sentinels:
+            async with Valkey(port=port) as asked:
+                await eventually(lambda asked=asked: _knows_the_others(asked), 20)
+
+    def client(self, number: int) -> Valkey:
+        """A client of one server."""
+        return Valkey(port=self._ports[number], password=_SECRET)
+
+    async def kill(self) -> None:
+        """End the primary as a machine that loses its power."""
+        assert self.primary.child is not None
+        self.primary.child.send_group(signal.SIGKILL)
+        await self.primary.child.wait()
+
+
+async def _linked(replica: Valkey) -> bool:
+    return (await replica.info("replication")).get("master_link_status") == "up"
+
+
+async def _knows_the_others(sentinel: Valkey) -> bool:
+    try:
+        state = (await sentinel.sentinel_masters())["irontrack"]
+    except (ValkeyError, KeyError):
+        return False
+    return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)
+
+
+@pytest.fixture
+async def sentinels() -> AsyncIterator[Sentinels]:
+    with TemporaryDirectory(prefix="irontrack-test-") as name:
+        async with AsyncExitStack() as stack:
+            sentinels = Sentinels(Path(name))
+            await sentinels.start(stack)
+            yield sentinels
+
+
+async def sign_in(client: httpx.AsyncClient, email: str) -> bool:
+    answer = await client.post(f"{_ACCESS}/signin", json={"email": email, "password": _PASSWORD})
+    assert answer.status_code in {204, 503}, answer.text
+    return answer.status_code == 204
+
+
+async def test_the_service_goes_on_with_the_replica(sentinels: Sentinels, make_app: MakeApp, tmp_path: Path) -> None:
+    here = (await make_app(VALKEY_URL=sentinels.url)).client()
+    # Another machine's: it hears of revocations through Valkey alone.
+    elsewhere = await make_app(VALKEY_URL=sentinels.url, REVOCATION_FILE=str(tmp_path / "revocations"))
+    there, other = elsewhere.client(), elsewhere.client()
+    email = f"{uuid4().hex}@example.org"
+    account = {"email": email, "password": _PASSWORD, "confirmPassword": _PASSWORD}
+    assert (await here.post(f"{_ACCESS}/signup", json=account)).status_code == 201
+    assert await sign_in(here, email)
+    there.cookies.update(here.cookies)
+    assert await sign_in(other, email)
+    assert (await other.get(f"{_ACCESS}/me")).status_code == (await there.get(f"{_ACCESS}/me")).status_code == 200
+    async with sentinels.client(1) as replica:
+        await eventually(lambda: _has_sessions(replica, 2), 20)
+
+    await sentinels.kill()
+    # Revoked while there is no Valkey at all: who asks elsewhere is refused although nothing could be told.
+    assert (await here.post(f"{_ACCESS}/logout")).status_code in {204, 503}
+    await eventually(lambda: _refused(there), 20)
+    # What was signed in goes on meanwhile.
+    assert (await other.get(f"{_ACCESS}/me")).status_code == 200
+
+    async with asyncio.timeout(60):
+        while not await sign_in(here, email):
+            await asyncio.sleep(0.05)
+    # A session of the old primary is refreshed at the new one.
+    answer = await other.post(f"{_ACCESS}/refresh-jwt")
+    assert answer.status_code == 204, answer.text
+    # And news go from node to node again.
+    there.cookies.clear()
+    there.cookies.update(here.cookies)
+    assert (await there.get(f"{_ACCESS}/me")).status_code == 200
+    assert (await here.post(f"{_ACCESS}/logout")).status_code == 204
+    await eventually(lambda: _refused(there), 20)
+
+
+async def _has_sessions(valkey: Valkey, count: int) -> bool:
+    return len(await valkey.keys("irontrack:refresh:*")) == count
+
+
+async def _refused(client: httpx.AsyncClient) -> bool:
+    return (await client.get(f"{_ACCESS}/me")).status_code == 401
