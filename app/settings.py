@@ -80,8 +80,8 @@ class DatabaseSettings(Node, frozen=True, kw_only=True):
         str,
         variable(
             "DATABASE_URL",
-            "PostgreSQL, as `postgresql://user:password@host/name`; unset: an embedded one. Of several hosts, separated "
-            "by commas, it is the one that takes writes.",
+            "PostgreSQL, as `postgresql://user:password@host/name`; unset: an embedded one. "
+            "Of several hosts, separated by commas, it is the one that takes writes.",
         ),
     ] = ""
     password_file: Annotated[
@@ -122,7 +122,11 @@ class CacheSettings(Node, frozen=True, kw_only=True):
 
     url: Annotated[
         str,
-        variable("VALKEY_URL", "Valkey, as `valkey://:password@host:6379/0` or `unix://…`; unset: an embedded one."),
+        variable(
+            "VALKEY_URL",
+            "Valkey, as `valkey://:password@host:6379/0`, `unix://…` or "
+            "`valkey+sentinel://:password@host:26379,host:26379/service?db=0`; unset: an embedded one.",
+        ),
     ] = ""
     password_file: Annotated[
         str, variable("VALKEY_PASSWORD_FILE", "A file with the password, for a VALKEY_URL that has none.")

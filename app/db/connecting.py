@@ -29,7 +29,9 @@ _TCP_OPTIONS: Final = (
 
 def connection_parameters(url: str) -> dict[str, Any]:
     """What a URL of SQLAlchemy's says, by the names that asyncpg gives it; `host` and `port` are lists for several."""
-    _, parameters = PGDialect_asyncpg().create_connect_args(make_url(url))
+    # Its annotations end at the base class.
+    dialect: Any = PGDialect_asyncpg
+    _, parameters = dialect().create_connect_args(make_url(url))
     return dict(parameters)
 
 

@@ -49,10 +49,10 @@ def open_valkey(url: str, max_connections: int = 32) -> Valkey:
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")
     soon = {"socket_timeout": _SENTINEL_ANSWERS_WITHIN, "socket_connect_timeout": _SENTINEL_ANSWERS_WITHIN}
-    sentinels = Sentinel([_place(host) for host in hosts.split(",")], sentinel_kwargs=soon)
+    sentinels = Sentinel([_place(host) for host in hosts.split(",")], sentinel_kwargs=soon)  # type: ignore[no-untyped-call]
     # The rest is read as in a URL of the primary itself.
     options = {**parse_url(f"valkey://{login}{at}?{parts.query}"), **options}
-    return Valkey.from_pool(_SentinelPool(parts.path.strip("/"), sentinels, **options))
+    return Valkey.from_pool(_SentinelPool(parts.path.strip("/"), sentinels, **options))  # type: ignore[no-untyped-call]
 
 
 def _place(host: str) -> tuple[str, int]:

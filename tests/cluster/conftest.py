@@ -9,7 +9,7 @@ import pytest
 
 from app.cli.setup import prepare_database
 from app.settings import load_settings
-from tests.cluster.postgres import PostgresNode, replicated
+from tests.cluster.postgres import PostgresNode, data_folder, replicated
 
 Pair = tuple[PostgresNode, PostgresNode]
 
@@ -18,9 +18,7 @@ Pair = tuple[PostgresNode, PostgresNode]
 async def template() -> AsyncIterator[Path]:
     """The data folder of a PostgreSQL with the schema and the catalogue, to copy; the server has ended."""
     with TemporaryDirectory(prefix="irontrack-test-") as name:
-        folder = Path(name, "template")
-        (folder / "logs").mkdir(parents=True, mode=0o700)
-        folder.chmod(0o700)
+        folder = data_folder(Path(name, "template"))
         node = PostgresNode(folder, fsync="off")
         await node.server.start()
         await asyncio.to_thread(prepare_database, load_settings({"DATABASE_URL": node.url}), lambda _: None)

@@ -32,6 +32,13 @@ def free_port(address: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
+def data_folder(path: Path) -> Path:
+    """An empty data folder, made."""
+    path.mkdir(mode=0o700)
+    (path / "logs").mkdir()
+    return path
+
+
 class PostgresNode:
     """One of several servers.
 
@@ -39,10 +46,10 @@ class PostgresNode:
         port: where it listens.
     """
 
-    def __init__(self, folder: Path, address: str = "127.0.0.1", port: int = 0, **settings: str) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1", **settings: str) -> None:
         self.folder = folder
         self.address = address
-        self.port = port or free_port(address)
+        self.port = free_port(address)
         hba = folder / "hba.conf"
         hba.write_text(_ANYBODY)
         self.server = EmbeddedPostgres(
@@ -92,10 +99,9 @@ class PostgresNode:
 
     async def standby(self, folder: Path, address: str = "", **settings: str) -> "PostgresNode":
         """A standby that follows it, started."""
-        folder.mkdir(mode=0o700)
-        (folder / "logs").mkdir()
-        shutil.copy2(self.folder / "postgres.password", folder)
-        source = f"host={self.address} port={self.port} user=postgres password={self.password} application_name={folder.name}"
+        shutil.copy2(self.folder / "postgres.password", data_folder(folder))
+        login = f"user=postgres password={self.password} application_name={folder.name}"
+        source = f"host={self.address} port={self.port} {login}"
         copying = Child.start(
             "pg_basebackup",
             [

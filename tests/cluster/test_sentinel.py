@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -95,7 +96,7 @@ class Sentinels:
             stack.push_async_callback(sentinel.stop, ((signal.SIGTERM, 1.0),))
         for port in self._sentinels:
             async with Valkey(port=port) as asked:
-                await eventually(lambda asked=asked: _knows_the_others(asked), 20)
+                await eventually(partial(_knows_the_others, asked), 20)
 
     def client(self, number: int) -> Valkey:
         """A client of one server."""
@@ -109,12 +110,12 @@ class Sentinels:
 
 
 async def _linked(replica: Valkey) -> bool:
-    return (await replica.info("replication")).get("master_link_status") == "up"
+    return bool((await replica.info("replication")).get("master_link_status") == "up")
 
 
 async def _knows_the_others(sentinel: Valkey) -> bool:
     try:
-        state = (await sentinel.sentinel_masters())["irontrack"]
+        state = (await sentinel.sentinel_masters())["irontrack"]  # type: ignore[no-untyped-call]
     except (ValkeyError, KeyError):
         return False
     return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1)
