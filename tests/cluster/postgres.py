@@ -25,10 +25,10 @@ REPLICATED = {
 _ANYBODY = "local all all scram-sha-256\nhost all all all scram-sha-256\nhost replication all all scram-sha-256\n"
 
 
-def free_port(address: str = "127.0.0.1") -> int:
+def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:
-        probe.bind((address, 0))
+        probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
@@ -49,7 +49,7 @@ class PostgresNode:
     def __init__(self, folder: Path, address: str = "127.0.0.1", **settings: str) -> None:
         self.folder = folder
         self.address = address
-        self.port = free_port(address)
+        self.port = free_port()
         hba = folder / "hba.conf"
         hba.write_text(_ANYBODY)
         self.server = EmbeddedPostgres(
