@@ -1,6 +1,7 @@
 """The crowd, for Locust: ``just load`` against a running service with seeded people (``just load-seed``).
 
-Options besides Locust's own are ``--pace``, ``--people`` and ``--slack``; a name of a class at the end lets only those come.
+Options besides Locust's own are ``--pace``, ``--people``, ``--slack`` and ``--verdict``. A class that is named at the
+end comes alone.
 """
 
 from pathlib import Path
@@ -25,7 +26,6 @@ from loadtests.crowd.visitor import Visitor
 __all__ = ("Lifter", "Runner", "Storm", "Trainer", "Visitor")
 
 
-@events.init_command_line_parser.add_listener
 def add_options(parser: LocustArgumentParser) -> None:
     """Take our own options."""
     parser.add_argument("--pace", type=float, default=1.0, help="Multiplies all pauses; 0.1 is a time-lapse.")
@@ -34,7 +34,6 @@ def add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--verdict", default="", help="A JSON file for what was allowed and what was seen.")
 
 
-@events.test_start.add_listener
 def check_host(environment: Environment, **_: Any) -> None:
     """Refuse a host that can't be one, before anybody comes."""
     try:
@@ -43,10 +42,9 @@ def check_host(environment: Environment, **_: Any) -> None:
         raise StopTest(str(error)) from None
 
 
-@events.quitting.add_listener
 def decide(environment: Environment, **_: Any) -> None:
     """Judge the run, and let it fail if anything is out of its budget."""
-    options = environment.parsed_options
+    options: Any = environment.parsed_options
     judged = judge(_everything(environment), options.slack)
     _show(judged)
     if options.verdict:
@@ -87,3 +85,8 @@ def _show(judged: list[Judged]) -> None:
         console.print("Nothing was asked: this run says nothing.")
     else:
         console.print(f"{broken} kinds of requests are out of their budgets." if broken else "Everything is in budget.")
+
+
+events.init_command_line_parser.add_listener(add_options)
+events.test_start.add_listener(check_host)
+events.quitting.add_listener(decide)

@@ -169,7 +169,8 @@ async def fill(everybody: Connection, alone: Connection, town: Town, progress: P
 
     Both are connected as a superuser, whose triggers and checks of references are off: the rows are right by making.
     """
-    maker = Maker(town, await known_exercises(everybody), await everybody.fetchval("SELECT id FROM role WHERE slug = 'application-access'"))
+    role = await everybody.fetchval("SELECT id FROM role WHERE slug = 'application-access'")
+    maker = Maker(town, await known_exercises(everybody), role)
     first = maker.users[0]
     for connection, users in ((everybody, maker.users), (alone, [first])):
         await connection.execute("SET session_replication_role = replica")

@@ -1,9 +1,9 @@
 """How a person reaches the service: by a Unix socket, or from an address that nobody else has."""
 
+import socket
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-import gevent.socket
 from geventhttpclient.client import HTTPClient, HTTPClientPool
 from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.url import URL
@@ -71,8 +71,9 @@ class _UnixSocket(ConnectionPool):
         super().__init__("localhost", 80, "localhost", 80, connection_timeout=_SECONDS, network_timeout=_SECONDS)
         self._path = path
 
-    def _create_socket(self) -> gevent.socket.socket:
-        connection = gevent.socket.socket(gevent.socket.AF_UNIX, gevent.socket.SOCK_STREAM)
+    def _create_socket(self) -> socket.socket:
+        # Locust has made the sockets of the standard library those of gevent.
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(self.network_timeout)
         try:
             connection.connect(self._path)
@@ -87,8 +88,8 @@ class _OwnAddress(ConnectionPool):
         super().__init__(host, port, host, port, connection_timeout=_SECONDS, network_timeout=_SECONDS)
         self._address = address
 
-    def _create_tcp_socket(self, family: int, socktype: int, protocol: int) -> gevent.socket.socket:
-        connection = super()._create_tcp_socket(family, socktype, protocol)
+    def _create_tcp_socket(self, family: int, socktype: int, protocol: int) -> socket.socket:
+        connection: socket.socket = super()._create_tcp_socket(family, socktype, protocol)
         connection.bind((self._address, 0))
         return connection
 

@@ -32,9 +32,7 @@ HABITS: Final[Mapping[str, Habit]] = {
         (10, 20),
         {"watch": 70, "log_set": 17, "synchronise": 6, "look_up": 4, "look_back": 2, "take_over": 1},
     ),
-    "Trainer": Habit(
-        12, (15, 45), {"edit_unit": 45, "find_exercise": 20, "browse": 15, "write_plan": 10, "grant": 10}
-    ),
+    "Trainer": Habit(12, (15, 45), {"edit_unit": 45, "find_exercise": 20, "browse": 15, "write_plan": 10, "grant": 10}),
     "Runner": Habit(15, (20, 60), {"sum_up": 35, "look_back": 25, "upload": 20, "follow_plan": 20}),
     "Visitor": Habit(
         15, (5, 20), {"open_link": 50, "subscribe": 20, "be_turned_away": 15, "read_about_it": 10, "see_health": 5}
@@ -76,6 +74,4 @@ FEWEST: Final = 20
 
 def budget_of(method: str, name: str) -> Budget:
     """What a request may cost."""
-    return next(
-        budget for budget in BUDGETS if fnmatchcase(method, budget.method) and fnmatchcase(name, budget.name)
-    )
+    return next(budget for budget in BUDGETS if fnmatchcase(method, budget.method) and fnmatchcase(name, budget.name))

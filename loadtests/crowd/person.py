@@ -56,7 +56,7 @@ class Person(FastHttpUser):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.options = environment.parsed_options
+        self.options: Any = environment.parsed_options
         self.number = next(self.numbers)
         self.target = target_of(environment.host)
         self.is_settled = False
