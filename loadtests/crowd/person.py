@@ -38,12 +38,12 @@ class Person(FastHttpUser):
     A status that was not expected is a failure, and the task begins anew after a pause.
 
     Attributes:
-        number: of the account, and of the address.
+        number: of the account, if there is one, and of the address; nobody else in the run has it.
     """
 
     abstract = True
     habit: ClassVar[Habit]
-    numbers: ClassVar[Iterator[int]] = itertools.count()
+    numbers: ClassVar[Iterator[int]] = itertools.count(100_000)
 
     def __init_subclass__(cls) -> None:
         """Take weight and tasks from the table."""
@@ -139,6 +139,7 @@ class Member(Person):
     """Somebody with an account, who stays signed in."""
 
     abstract = True
+    numbers = itertools.count()
     fresh_until = 0.0
 
     def settle(self) -> None:

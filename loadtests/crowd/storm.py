@@ -1,5 +1,7 @@
 """Who comes all at once."""
 
+import itertools
+
 from loadtests.crowd.person import Member
 
 __all__ = ("Storm",)
@@ -7,6 +9,8 @@ __all__ = ("Storm",)
 
 class Storm(Member):
     """Signs in and out, each time as somebody else: ``just load Storm`` alone is a Monday evening."""
+
+    numbers = itertools.count(200_000)
 
     def settle(self) -> None:
         """Stay outside."""

@@ -2,6 +2,7 @@
 
 import random
 from typing import Any, Final
+from uuid import uuid4
 
 from loadtests.crowd import shared
 from loadtests.crowd.lifter import SEARCHES
@@ -48,10 +49,12 @@ class Trainer(Member):
         """Write a unit, put it on two days of a plan, and send the link to it to whoever wants it."""
         targets = {"mode": "reps", "sets": 3, "repsMin": 5, "repsMax": 8, "restSeconds": 120}
         exercises = [{"exerciseId": exercise["id"], **targets} for exercise in self.find_exercise()[:6]]
-        body: dict[str, Any] = {"name": "Day", "exercises": exercises}
+        # Nobody has two units, or plans, of the same name.
+        serial = uuid4().hex[:12]
+        body: dict[str, Any] = {"name": f"Day {serial}", "exercises": exercises}
         unit = self.ask("POST", "/training-units", "/training-units", 201, json=body)["id"]
         days = [{"trainingUnitId": unit, "dayNumber": day} for day in (1, 4)]
-        body = {"name": "Plan", "difficultyLevel": "beginner", "sharingStatus": "shared", "units": days}
+        body = {"name": f"Plan {serial}", "difficultyLevel": "beginner", "sharingStatus": "shared", "units": days}
         self.plan = self.ask("POST", "/training-plans", "/training-plans", 201, json=body)["id"]
         link = self.ask("POST", f"/training-plans/{self.plan}/link", "/training-plans/{id}/link", 201)
         shared.TEMPLATES.append(link["path"])
