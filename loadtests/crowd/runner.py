@@ -1,21 +1,15 @@
 """Who runs, with a watch."""
 
 import random
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from loadtests.crowd import shared
 from loadtests.crowd.person import Member
-from tests.imports.files import fit, gpx, tcx
+from loadtests.crowd.recordings import KINDS, recorded
 
-__all__ = ("WRITERS", "Runner", "recorded")
+__all__ = ("Runner",)
 
-WRITERS: Final[Mapping[str, Callable[..., bytes]]] = {"gpx": gpx, "tcx": tcx, "fit": fit}
-
-_POINTS: Final = 300
-_EVERY: Final = 6
-"""Seconds between two points: half an hour in all."""
 _MINUTES: Final = 5 * 365 * 24 * 60
 """How far back runs go, so that hardly two of them are the same."""
 _WEEKS: Final = 8
@@ -45,7 +39,7 @@ class Runner(Member):
 
     def upload(self) -> None:
         """Send in a run."""
-        kind = random.choice(list(WRITERS))
+        kind = random.choice(list(KINDS))
         start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=random.randrange(60, _MINUTES))
         files = {"files": (f"run.{kind}", recorded(kind, start))}
         outcome = self.ask("POST", "/runs/import", "/runs/import", 200, 201, files=files)
@@ -66,9 +60,3 @@ class Runner(Member):
         for part in ("workouts", "progress", "weekly-summary"):
             self.ask("GET", f"/plans/{self.plan}/{part}", f"/plans/{{id}}/{part}", 200)
         self.look(f"/plans/{self.plan}/calendar.ics", "/plans/{id}/calendar.ics")
-
-
-def recorded(kind: str, start: datetime) -> bytes:
-    """A file as a watch writes it: half an hour at 3 m/s."""
-    metres = [place * _EVERY * 3.0 for place in range(_POINTS)]
-    return WRITERS[kind](metres, _EVERY, start)
