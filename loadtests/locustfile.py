@@ -4,6 +4,7 @@ Options besides Locust's own are ``--pace``, ``--people``, ``--slack`` and ``--v
 end comes alone.
 """
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import msgspec
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.exception import StopTest
 from rich.console import Console
 from rich.table import Table
 
@@ -35,17 +35,22 @@ def add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--verdict", default="", help="A JSON file for what was allowed and what was seen.")
 
 
-def look_at_the_clock(**_: Any) -> None:
-    """Let the event loop see how late it is: else the time that importing took would be missing from the run's."""
+def prepare(environment: Environment, **_: Any) -> None:
+    """Refuse what can't be meant, before anybody comes.
+
+    Raises:
+        SystemExit: there is no such host, or there are too few people.
+    """
+    options: Any = environment.parsed_options
+    if environment.host:
+        try:
+            target_of(environment.host)
+        except ValueError as error:
+            sys.exit(str(error))
+    if (options.num_users or 0) > options.people:
+        sys.exit(f"--users {options.num_users}, but only --people {options.people}: seed more, and say how many.")
+    # Let the event loop see how late it is: else the time that importing took would be missing from the run's.
     time.sleep(0)
-
-
-def check_host(environment: Environment, **_: Any) -> None:
-    """Refuse a host that can't be one, before anybody comes."""
-    try:
-        target_of(environment.host)
-    except ValueError as error:
-        raise StopTest(str(error)) from None
 
 
 def decide(environment: Environment, **_: Any) -> None:
@@ -94,6 +99,5 @@ def _show(judged: list[Judged]) -> None:
 
 
 events.init_command_line_parser.add_listener(add_options)
-events.init.add_listener(look_at_the_clock)
-events.test_start.add_listener(check_host)
+events.init.add_listener(prepare)
 events.quitting.add_listener(decide)

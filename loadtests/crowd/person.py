@@ -11,7 +11,7 @@ import msgspec
 from locust import FastHttpUser
 from locust.contrib.fasthttp import FastHttpSession, ResponseContextManager
 from locust.env import Environment
-from locust.exception import RescheduleTask, StopUser
+from locust.exception import RescheduleTask
 
 from loadtests.crowd.connections import target_of
 from loadtests.crowd.habits import HABITS, Habit
@@ -143,14 +143,8 @@ class Member(Person):
     fresh_until = 0.0
 
     def settle(self) -> None:
-        """Sign in.
-
-        Raises:
-            StopUser: there are fewer accounts than people.
-        """
-        if self.number >= self.options.people:
-            self.give_up(f"More users than the {self.options.people} people of --people: seed more of them.")
-        self.sign_in(self.number)
+        """Sign in."""
+        self.sign_in(self.number % self.options.people)
         self.ask("GET", "/access/me", "/access/me", 200)
 
     def ask(self, method: str, path: str, name: str, *expected: int, **more: Any) -> Any:
@@ -173,17 +167,6 @@ class Member(Person):
         """Exchange the tokens."""
         super().ask("POST", "/access/refresh-jwt", "/access/refresh-jwt", 204)
         self.fresh_until = time.monotonic() + _REFRESH_EVERY
-
-    def give_up(self, reason: str) -> None:
-        """End the whole run.
-
-        Raises:
-            StopUser: always.
-        """
-        self.environment.events.user_error.fire(user_instance=self, exception=ValueError(reason), tb=None)
-        if self.environment.runner:
-            self.environment.runner.quit()
-        raise StopUser
 
 
 def _settled(task: Action) -> Action:
