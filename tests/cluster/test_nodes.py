@@ -22,18 +22,20 @@ from app.embedded.listener import Address, listen, release
 from app.security.keys import KeyRing
 from app.stack.programs import find_proxy
 from app.stack.proxy import Proxy, ProxySettings
-from tests.cli.up import ENVIRONMENT, LITESTAR, STARTS_WITHIN, until
+from tests.cli.up import ENVIRONMENT, LITESTAR, until
 from tests.cluster.namespaces import Network, need_namespaces
 from tests.cluster.postgres import PostgresNode
 from tests.stack.programs import need
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(300)]
 
 API = "/api/v1"
 _PASSWORD = "Deadlift1!"
 _SEEN_WITHIN = 1.0
 """Seconds after which a node must know what was revoked on another."""
 _PORT = 8000
+_SLOW = 120.0
+"""Far more than a node takes to start on a machine of its own."""
 
 
 class Answer(NamedTuple):
@@ -119,7 +121,7 @@ def _node(machines: Machines, stack: ExitStack, machine: str, variables: Mapping
     command = [LITESTAR, "stack", "serve", "--host", machines.network.address(machine), "--port", str(_PORT)]
     with machines.network.inside(machine), (folder / "log").open("w") as log:
         node = subprocess.Popen(command, env={**ENVIRONMENT, **variables, **own}, stdout=log, stderr=log)
-    stack.callback(node.wait, STARTS_WITHIN)
+    stack.callback(node.wait, _SLOW)
     stack.callback(node.send_signal, signal.SIGTERM)
 
 
@@ -154,7 +156,7 @@ async def machines(template: Path) -> AsyncIterator[Machines]:
                 for machine in ("a", "b"):
                     _node(machines, nodes, machine, variables)
                 for machine in ("a", "b"):
-                    until(partial(_ready, machines, machine), STARTS_WITHIN, f"node {machine}")
+                    until(partial(_ready, machines, machine), _SLOW, f"node {machine}")
                 yield machines
         finally:
             await proxy.stop()
@@ -277,4 +279,4 @@ def test_a_node_whose_machine_vanishes_is_not_missed(machines: Machines) -> None
             assert machines.ask("proxy", "POST", f"{API}/training-units", body, headers=who).status == 201
     finally:
         machines.network.plug("b")
-    until(lambda: _ready(machines, "b"), 30, "node b")
+    until(lambda: _ready(machines, "b"), _SLOW, "node b")
