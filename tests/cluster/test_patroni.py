@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import asyncpg
+import httpx
 import pytest
 
 from app.embedded.binaries import postgres_program
@@ -34,15 +34,14 @@ class PatroniNode:
     def __init__(self, folder: Path, etcd: str, password: str) -> None:
         self.folder = folder
         self.port = free_port()
-        self._password = password
         self.name = folder.name
-        api = f"127.0.0.1:{free_port()}"
+        self._api = f"127.0.0.1:{free_port()}"
         self._environment = {
             **os.environ,
             "PATRONI_NAME": self.name,
             "PATRONI_ETCD3_HOSTS": etcd,
-            "PATRONI_RESTAPI_LISTEN": api,
-            "PATRONI_RESTAPI_CONNECT_ADDRESS": api,
+            "PATRONI_RESTAPI_LISTEN": self._api,
+            "PATRONI_RESTAPI_CONNECT_ADDRESS": self._api,
             "PATRONI_POSTGRESQL_LISTEN": f"127.0.0.1:{self.port}",
             "PATRONI_POSTGRESQL_CONNECT_ADDRESS": f"127.0.0.1:{self.port}",
             "PATRONI_POSTGRESQL_DATA_DIR": str(folder / "postgres"),
@@ -83,18 +82,13 @@ class PatroniNode:
         """Whether it has become the primary of a new cluster."""
         return (self.folder / "postgres" / "patroni.dynamic.json").exists()
 
-    async def is_followed(self) -> bool:
-        """Whether it is a primary, whose commits wait for a standby."""
+    async def is_synchronous(self) -> bool:
+        """Whether it is a standby that Patroni would promote; PostgreSQL lets commits wait for it a moment earlier."""
         try:
-            connection = await asyncpg.connect(
-                host="127.0.0.1", port=self.port, user="postgres", password=self._password, database="postgres"
-            )
-        except (OSError, asyncpg.PostgresError):
+            async with httpx.AsyncClient() as client:
+                return (await client.get(f"http://{self._api}/synchronous")).status_code == 200
+        except httpx.TransportError:
             return False
-        try:
-            return bool(await connection.fetchval("SELECT sync_state = 'sync' FROM pg_stat_replication"))
-        finally:
-            connection.terminate()
 
 
 @contextmanager
@@ -130,7 +124,7 @@ async def members(template: Path) -> AsyncIterator[list[PatroniNode]]:
         stack.enter_context(members[0].running())
         await eventually(members[0].leads, 120)
         stack.enter_context(members[1].running())
-        await eventually(members[0].is_followed, 120)
+        await eventually(members[1].is_synchronous, 120)
         yield members
 
 
@@ -153,4 +147,4 @@ async def test_another_primary_is_chosen_and_has_every_acknowledged_write_once(
     await ledger.check(url.replace(f"127.0.0.1:{first.port},", ""))
     # The old one comes back as a standby of the new one, without what it alone may have had.
     with first.running():
-        await eventually(second.is_followed, 120)
+        await eventually(first.is_synchronous, 120)
