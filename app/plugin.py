@@ -111,6 +111,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "jti": lambda: resources.jti,
             "throttle": lambda: resources.throttle,
             "health": lambda: resources.health,
+            "overview": lambda: resources.overview,
             "reader": lambda: resources.reader,
             "catalogue_memory": lambda: resources.catalogue_memory,
             "exercise_reader": lambda: resources.exercise_reader,

@@ -1,6 +1,8 @@
 """The engine: one pool for each worker, watched for slow and failed statements."""
 
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -12,23 +14,71 @@ from advanced_alchemy.extensions.litestar import (
 )
 from asyncpg import Connection, Record
 from asyncpg.connection import LoggedQuery
+from prometheus_client import Counter, Histogram
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 
 from app.db.base import Base
-from app.logs import request_id
 from app.settings import Settings
 
-__all__ = ("CONNECT_WITHIN", "MIGRATIONS", "database_config", "log_statements", "watch")
+__all__ = (
+    "CONNECT_WITHIN",
+    "MIGRATIONS",
+    "WatchedPool",
+    "database_config",
+    "log_statements",
+    "note_wait",
+    "statement_observers",
+    "watch",
+)
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 CONNECT_WITHIN = 5
 """Seconds for a new connection, and for a free one of the pool."""
 
+_NO_WAIT = 0.001
+
+statement_observers: list[Callable[[LoggedQuery], None]] = []
+"""Called after each statement of the connections that are opened from then on."""
+
+_statements = Counter("irontrack_statements_total", "Statements that were slow or failed.", ["outcome"])
+_waits = Histogram(
+    "irontrack_connection_wait_seconds",
+    "Seconds waited for a connection to PostgreSQL, where it was more than a millisecond.",
+    ["pool"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
 _log = structlog.get_logger("irontrack.database")
+
+
+def note_wait(pool: str, began: float) -> None:
+    """Count the wait for a connection that began at that instant of the monotonic clock."""
+    waited = monotonic() - began
+    if waited > _NO_WAIT:
+        _waits.labels(pool).observe(waited)
+
+
+class WatchedPool(AsyncAdaptedQueuePool):
+    """SQLAlchemy's pool, which knows who waits for a connection.
+
+    Attributes:
+        waiting: for a connection, a new one included.
+    """
+
+    waiting = 0
+
+    def connect(self) -> PoolProxiedConnection:
+        """A connection."""
+        began = monotonic()
+        self.waiting += 1
+        try:
+            return super().connect()
+        finally:
+            self.waiting -= 1
+            note_wait("transactions", began)
 
 
 def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
@@ -41,6 +91,7 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
         engine_config=EngineConfig(
             pool_size=settings.database.pool_size - settings.database.readers,
             max_overflow=0,
+            poolclass=WatchedPool,
             pool_timeout=CONNECT_WITHIN,
             pool_recycle=settings.database.pool_recycle,
             pool_use_lifo=True,
@@ -61,22 +112,18 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
 
 
 def log_statements(connection: "Connection[Record]", slow_ms: int) -> None:
-    """Log the slow and the failed statements of a connection, with the id of their request."""
+    """Log the slow and the failed statements of a connection, and count them."""
 
     def log_statement(query: LoggedQuery) -> None:
         if query.exception is not None:
-            _log.warning(
-                "statement failed", statement=query.query, error=str(query.exception), request_id=request_id.get()
-            )
+            _statements.labels("failed").inc()
+            _log.warning("statement failed", statement=query.query, error=str(query.exception))
         elif query.elapsed * 1000 >= slow_ms:
-            _log.warning(
-                "slow statement",
-                statement=query.query,
-                milliseconds=round(query.elapsed * 1000),
-                request_id=request_id.get(),
-            )
+            _statements.labels("slow").inc()
+            _log.warning("slow statement", statement=query.query, milliseconds=round(query.elapsed * 1000))
 
-    connection.add_query_logger(log_statement)
+    for observe in (log_statement, *statement_observers):
+        connection.add_query_logger(observe)
 
 
 def watch(engine: AsyncEngine, slow_ms: int) -> None:

@@ -54,6 +54,16 @@ class Broadcast:
         self._unsent: set[UUID] = set()
 
     @property
+    def heard_at(self) -> float | None:
+        """Unix seconds up to which the news of other machines are complete; None while that is not known."""
+        return None if self._heard == _NEVER else time.time() - (time.monotonic() - self._heard)
+
+    @property
+    def unsent(self) -> int:
+        """Topics that other machines have not been told of yet."""
+        return len(self._unsent)
+
+    @property
     def sure(self) -> bool:
         """Whether everything that other machines published until a second ago has reached the listeners."""
         return time.monotonic() - self._heard < SURE_FOR
