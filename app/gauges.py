@@ -70,19 +70,14 @@ _HEARTBEAT: Final = "Unix seconds up to which the news of other machines have be
 
 
 def _write(watched: Watched) -> None:
-    broadcast, passwords = watched.broadcast, watched.passwords
+    broadcast, passwords, unread = watched.broadcast, watched.passwords, watched.ring.behind
     _set("workers", "Worker processes that live.", "livesum", 1)
     _set("requests_in_flight", "Requests that are being answered.", "livesum", watched.deadlines.running)
     _set("hashes_waiting", "Passwords that wait for a turn to be hashed.", "livesum", passwords.waiting)
     _set("hashes_working", "Passwords that are being hashed.", "livesum", passwords.working)
     _set("news_sure", "Whether all workers hear the news of other machines.", "livemin", broadcast.sure)
     _set("news_unsent", "News that other machines have not been told yet.", "livesum", broadcast.unsent)
-    _set(
-        "news_unread",
-        "News of this machine that a worker reads before its next answer.",
-        "livemax",
-        watched.ring.behind,
-    )
+    _set("news_unread", "News of this machine that a worker reads before its next answer.", "livemax", unread)
     if (heard_at := broadcast.heard_at) is not None:
         _set("heartbeat_timestamp_seconds", _HEARTBEAT, "livemin", heard_at)
     _write_pools(watched)

@@ -374,7 +374,7 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
 
 
 def _trace_id(headers: dict[bytes, bytes]) -> str:
-    """The trace that the request belongs to, by W3C Trace Context (level 1), section 3.2.2; else the first of a new one.
+    """The trace that the request belongs to (W3C Trace Context level 1, section 3.2.2), or else the id of a new one.
 
     It is believed as the request id is: whoever sends it chooses what finds the request in the log, and no more.
     """
