@@ -1,20 +1,16 @@
 """The engine: one pool for each worker, watched for slow and failed statements."""
 
-from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import structlog
 from advanced_alchemy.extensions.litestar import (
     AlembicAsyncConfig,
     AsyncSessionConfig,
     EngineConfig,
     SQLAlchemyAsyncConfig,
 )
-from asyncpg import Connection, Record
-from asyncpg.connection import LoggedQuery
-from prometheus_client import Counter, Histogram
+from prometheus_client import Histogram
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
@@ -22,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 
 from app.db.base import Base
+from app.db.statements import observe_engine, observe_queries
 from app.settings import Settings
 
 __all__ = (
@@ -29,9 +26,7 @@ __all__ = (
     "MIGRATIONS",
     "WatchedPool",
     "database_config",
-    "log_statements",
     "note_wait",
-    "statement_observers",
     "watch",
 )
 
@@ -41,17 +36,12 @@ CONNECT_WITHIN = 5
 
 _NO_WAIT = 0.001
 
-statement_observers: list[Callable[[LoggedQuery], None]] = []
-"""Called after each statement of the connections that are opened from then on."""
-
-_statements = Counter("irontrack_statements_total", "Statements that were slow or failed.", ["outcome"])
 _waits = Histogram(
     "irontrack_connection_wait_seconds",
     "Seconds waited for a connection to PostgreSQL, where it was more than a millisecond.",
     ["pool"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-_log = structlog.get_logger("irontrack.database")
 
 
 def note_wait(pool: str, began: float) -> None:
@@ -111,27 +101,13 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
     )
 
 
-def log_statements(connection: "Connection[Record]", slow_ms: int) -> None:
-    """Log the slow and the failed statements of a connection, and count them."""
-
-    def log_statement(query: LoggedQuery) -> None:
-        if query.exception is not None:
-            _statements.labels("failed").inc()
-            _log.warning("statement failed", statement=query.query, error=str(query.exception))
-        elif query.elapsed * 1000 >= slow_ms:
-            _statements.labels("slow").inc()
-            _log.warning("slow statement", statement=query.query, milliseconds=round(query.elapsed * 1000))
-
-    for observe in (log_statement, *statement_observers):
-        connection.add_query_logger(observe)
-
-
 def watch(engine: AsyncEngine, slow_ms: int) -> None:
     """Log the engine's slow and failed statements, and never hand out a connection that is closed."""
+    observe_engine(engine.sync_engine, slow_ms)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        log_statements(_driver(connection), slow_ms)
+        observe_queries(_driver(connection), slow_ms)
 
     @event.listens_for(engine.sync_engine, "checkout")
     def _on_checkout(connection: DBAPIConnection, _: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:

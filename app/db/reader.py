@@ -14,7 +14,8 @@ from typing import Self
 import asyncpg
 from asyncpg import Connection, Record
 
-from app.db.engine import CONNECT_WITHIN, log_statements, note_wait
+from app.db.engine import CONNECT_WITHIN, note_wait
+from app.db.statements import observe_queries
 from app.settings import Settings
 
 __all__ = ("Reader",)
@@ -115,7 +116,7 @@ class Reader:
             timeout=CONNECT_WITHIN,
             statement_cache_size=self._settings.database.statement_cache,
         )
-        log_statements(connection, self._settings.database.slow_ms)
+        observe_queries(connection, self._settings.database.slow_ms)
         return connection, monotonic()
 
 

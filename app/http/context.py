@@ -38,11 +38,13 @@ from app.logs import AccessRecord, request_id, trace_id, writer
 from app.security.principal import Principal
 from app.settings import Settings, networks
 
-__all__ = ("ACCESS_COOKIE", "API", "REFRESH_COOKIE", "Authentication", "Parts", "RequestContext")
+__all__ = ("ACCESS_COOKIE", "API", "REFRESH_COOKIE", "TRACE_PARENT", "Authentication", "Parts", "RequestContext")
 
 API = "/api/v1"
 ACCESS_COOKIE = "access_token"
 REFRESH_COOKIE = "refresh_token"
+TRACE_PARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+"""The header traceparent, version 00: trace, span and flags (W3C Trace Context level 1, section 3.2.2)."""
 
 _SIGN_IN_PATHS = frozenset({f"{API}/access/signin", f"{API}/access/signup"})
 _ADDRESS_PATHS = frozenset({f"{API}/access/refresh-jwt"})
@@ -65,7 +67,6 @@ _WANTED = frozenset(
     }
 )
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_TRACE_PARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _REFUSED_CODING = re.compile(rb";\s*q=0(?:\.0*)?\s*(?:,|$)")
 _ACCESS_VALUE = re.compile(rb"(?:^|;) *access_token=([^;]+)")
 _VARY = (b"vary", b"Cookie, Authorization, Accept-Encoding")
@@ -374,12 +375,12 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
 
 
 def _trace_id(headers: dict[bytes, bytes]) -> str:
-    """The trace that the request belongs to (W3C Trace Context level 1, section 3.2.2), or else the id of a new one.
+    """The trace that the request belongs to by its traceparent, or else the id of a new one.
 
     It is believed as the request id is: whoever sends it chooses what finds the request in the log, and no more.
     """
     sent = headers.get(b"traceparent")
-    if sent is not None and (found := _TRACE_PARENT.fullmatch(sent)):
+    if sent is not None and (found := TRACE_PARENT.fullmatch(sent)):
         return found[1].decode("ascii")
     return f"{getrandbits(128):032x}"
 
