@@ -23,7 +23,7 @@ from app.security.broadcast import Broadcast
 from app.security.invalidations import InvalidationRing
 from app.security.passwords import Passwords
 
-__all__ = ("Watched", "drop_dead", "watch_gauges")
+__all__ = ("Watched", "drop_dead", "watch_gauges", "write_gauges")
 
 _EVERY: Final = 1.0
 
@@ -58,7 +58,7 @@ async def watch_gauges(watched: Watched) -> None:
     _set("heartbeat_timestamp_seconds", _HEARTBEAT, "livemin", time.time())
     growing = _growing(watched)
     while True:
-        _write(watched)
+        write_gauges(watched)
         for grow in growing:
             grow()
         due = time.monotonic() + _EVERY
@@ -69,7 +69,8 @@ async def watch_gauges(watched: Watched) -> None:
 _HEARTBEAT: Final = "Unix seconds up to which the news of other machines have been heard; of the worker that is last."
 
 
-def _write(watched: Watched) -> None:
+def write_gauges(watched: Watched) -> None:
+    """Write the state of a worker down as it is now."""
     broadcast, passwords, unread = watched.broadcast, watched.passwords, watched.ring.behind
     _set("workers", "Worker processes that live.", "livesum", 1)
     _set("requests_in_flight", "Requests that are being answered.", "livesum", watched.deadlines.running)

@@ -94,6 +94,7 @@ class Resources:
     change_reader: ChangeReader
     workshop: Workshop
     import_runner: ImportRunner
+    watched: Watched
 
     def __init__(self, settings: Settings, database: SQLAlchemyAsyncConfig) -> None:
         self.settings = settings
@@ -138,10 +139,10 @@ class Resources:
             )
             self.health = HealthService(settings, self.transactions.sessions, self.valkey)
             self.overview = Overview(self.health, self.reader)
-            watched = Watched(engine, self.reader, self.deadlines, self.passwords, self.broadcast, ring, writer)
+            self.watched = Watched(engine, self.reader, self.deadlines, self.passwords, self.broadcast, ring, writer)
             await self.broadcast.start()
             stack.push_async_callback(self.broadcast.stop)
-            for work in (self._warm_pool(), self._sweep(), self.import_runner.run(), watch_gauges(watched)):
+            for work in (self._warm_pool(), self._sweep(), self.import_runner.run(), watch_gauges(self.watched)):
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
             yield self
 
