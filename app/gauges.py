@@ -56,6 +56,7 @@ def _counter(name: str, description: str) -> Counter:
 async def watch_gauges(watched: Watched) -> None:
     """Write the state of this worker down, for as long as it lives."""
     _set("heartbeat_timestamp_seconds", _HEARTBEAT, "livemin", time.time())
+    _set("loop_lag_seconds", _LAG, "livemax", 0)
     growing = _growing(watched)
     while True:
         write_gauges(watched)
@@ -63,10 +64,11 @@ async def watch_gauges(watched: Watched) -> None:
             grow()
         due = time.monotonic() + _EVERY
         await asyncio.sleep(_EVERY)
-        _set("loop_lag_seconds", "How late the event loop came back to a timer.", "livemax", time.monotonic() - due)
+        _set("loop_lag_seconds", _LAG, "livemax", time.monotonic() - due)
 
 
 _HEARTBEAT: Final = "Unix seconds up to which the news of other machines have been heard; of the worker that is last."
+_LAG: Final = "How late the event loop came back to a timer."
 
 
 def write_gauges(watched: Watched) -> None:
