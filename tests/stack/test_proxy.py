@@ -18,6 +18,7 @@ from app.settings import load_settings
 from app.stack.programs import find_proxy, in_wheel
 from app.stack.proxy import Proxy, ProxySettings
 from tests.stack.test_files import write_certificate
+from tests.waiting import eventually
 
 SANE = re.compile(r"[0-9a-f]{32}")
 
@@ -345,5 +346,10 @@ async def test_traces_are_handed_on_where_they_are_written_as_they_must_be(start
             traces.append(headers_of(await client.get("/x", headers=headers))["traceparent"])
     assert all(TRACE_PARENT.fullmatch(trace.encode()) for trace in traces)
     assert len(set(traces)) == len(traces)
-    lines = [json.loads(line) for line in front.log.read_text().splitlines()]
-    assert [line["traceId"] for line in lines] == [trace.split("-")[1] for trace in traces]
+    asked = [trace.split("-")[1] for trace in traces]
+    await eventually(lambda: [line["traceId"] for line in logged(front) if line["path"] == "/x"] == asked)
+
+
+def logged(front: Front) -> list[dict[str, Any]]:
+    """What the log says, which a request is written to after its answer."""
+    return [json.loads(line) for line in front.log.read_text().splitlines()]
