@@ -55,7 +55,6 @@ def _counter(name: str, description: str) -> Counter:
 
 async def watch_gauges(watched: Watched) -> None:
     """Write the state of this worker down, for as long as it lives."""
-    _set("heartbeat_timestamp_seconds", _HEARTBEAT, "livemin", time.time())
     _set("loop_lag_seconds", _LAG, "livemax", 0)
     growing = _growing(watched)
     while True:
@@ -81,8 +80,7 @@ def write_gauges(watched: Watched) -> None:
     _set("news_sure", "Whether all workers hear the news of other machines.", "livemin", broadcast.sure)
     _set("news_unsent", "News that other machines have not been told yet.", "livesum", broadcast.unsent)
     _set("news_unread", "News of this machine that a worker reads before its next answer.", "livemax", unread)
-    if (heard_at := broadcast.heard_at) is not None:
-        _set("heartbeat_timestamp_seconds", _HEARTBEAT, "livemin", heard_at)
+    _set("heartbeat_timestamp_seconds", _HEARTBEAT, "livemin", broadcast.heard_at)
     _write_pools(watched)
 
 

@@ -1,10 +1,8 @@
 """Which trace a request belongs to (W3C Trace Context), and where that is told."""
 
 import re
-from collections.abc import Sequence
 
 import asyncpg
-import pytest
 
 from tests.actors import Actor
 from tests.conftest import MakeApp
@@ -15,6 +13,20 @@ __all__ = ("log",)
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
+FAULTS: dict[str, list[str]] = {
+    "nothing": [],
+    "empty": [""],
+    "trace of zeros": [f"00-{'0' * 32}-{SPAN}-01"],
+    "span of zeros": [f"00-{TRACE}-{'0' * 16}-01"],
+    "upper case": [f"00-{TRACE.upper()}-{SPAN}-01"],
+    "short trace": [f"00-{TRACE[:-1]}-{SPAN}-01"],
+    "long span": [f"00-{TRACE}-{SPAN}0-01"],
+    "no flags": [f"00-{TRACE}-{SPAN}"],
+    "more than version 00 has": [f"00-{TRACE}-{SPAN}-01-more"],
+    "forbidden version": [f"ff-{TRACE}-{SPAN}-01"],
+    "only a trace": [TRACE],
+    "twice": [f"00-{TRACE}-{SPAN}-01"] * 2,
+}
 
 
 async def test_the_line_of_a_request_names_the_trace_that_it_belongs_to(make_app: MakeApp, log: Log) -> None:
@@ -24,31 +36,18 @@ async def test_the_line_of_a_request_names_the_trace_that_it_belongs_to(make_app
         assert [line["trace_id"] for line in log.of(answer)] == [TRACE]
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        pytest.param([], id="nothing"),
-        pytest.param([""], id="empty"),
-        pytest.param([f"00-{'0' * 32}-{SPAN}-01"], id="trace of zeros"),
-        pytest.param([f"00-{TRACE}-{'0' * 16}-01"], id="span of zeros"),
-        pytest.param([f"00-{TRACE.upper()}-{SPAN}-01"], id="upper case"),
-        pytest.param([f"00-{TRACE[:-1]}-{SPAN}-01"], id="short trace"),
-        pytest.param([f"00-{TRACE}-{SPAN}0-01"], id="long span"),
-        pytest.param([f"00-{TRACE}-{SPAN}"], id="no flags"),
-        pytest.param([f"00-{TRACE}-{SPAN}-01-more"], id="more than version 00 has"),
-        pytest.param([f"ff-{TRACE}-{SPAN}-01"], id="forbidden version"),
-        pytest.param([f"{TRACE}"], id="only a trace"),
-        pytest.param([f"00-{TRACE}-{SPAN}-01"] * 2, id="twice"),
-    ],
-)
-async def test_else_it_names_a_new_one(make_app: MakeApp, log: Log, sent: Sequence[str]) -> None:
+async def test_else_it_names_a_new_one(make_app: MakeApp, log: Log) -> None:
     client = (await make_app(LOG_LEVEL="INFO")).client()
-    answers = [await client.get("/ping", headers=[("traceparent", value) for value in sent]) for _ in range(2)]
-    first, second = (line["trace_id"] for answer in answers for line in log.of(answer))
-    assert first != second
-    for trace in (first, second):
-        assert re.fullmatch("[0-9a-f]{32}", trace)
-        assert trace not in (TRACE, "0" * 32)
+    answers = {
+        fault: await client.get("/ping", headers=[("traceparent", value) for value in sent])
+        for fault, sent in FAULTS.items()
+    }
+    traces = {fault: line["trace_id"] for fault, answer in answers.items() for line in log.of(answer)}
+    assert traces.keys() == FAULTS.keys()
+    assert len(set(traces.values())) == len(traces)
+    for fault, trace in traces.items():
+        assert re.fullmatch("[0-9a-f]{32}", trace), fault
+        assert trace not in (TRACE, "0" * 32), fault
 
 
 async def test_slow_and_failed_statements_name_it_too(

@@ -87,6 +87,6 @@ def test_targets_are_those_of_the_stack() -> None:
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool, of Prometheus, is not here")
 def test_prometheus_takes_them() -> None:
-    command = ["promtool", "check", "config", FOLDER / "prometheus.yml"]
+    command = ["promtool", "check", "config", str(FOLDER / "prometheus.yml")]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
