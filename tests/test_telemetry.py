@@ -115,7 +115,7 @@ async def test_failures_are_told_and_neither_paths_nor_values_are(
     connection: "asyncpg.Connection[asyncpg.Record]",
     collector: Collector,
 ) -> None:
-    variables = {**base_environment, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "LOG_LEVEL": "CRITICAL"}
+    variables = {**base_environment, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
     async with Service.running(variables) as service:
         client = service.client(cookies=athlete.client.cookies)
         await connection.execute("ALTER TABLE share_link RENAME TO share_link_away")
@@ -134,7 +134,7 @@ async def test_failures_are_told_and_neither_paths_nor_values_are(
 async def test_a_collector_that_is_away_delays_nobody_for_long(
     base_environment: dict[str, str], athlete: Actor
 ) -> None:
-    variables = {**base_environment, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "LOG_LEVEL": "CRITICAL"}
+    variables = {**base_environment, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
     async with asyncio.timeout(10):
         async with Service.running(variables) as service:
             assert (await service.client(cookies=athlete.client.cookies).get(SESSIONS)).status_code == 200
