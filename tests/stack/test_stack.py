@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -18,9 +16,9 @@ from valkey.exceptions import NoPermissionError
 
 from app.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
 from app.stack.pgbouncer import PORT
-from tests.cli.up import ENVIRONMENT, LITESTAR, tree, until
+from tests.cli.up import ENVIRONMENT, LITESTAR, until
 from tests.stack.programs import need
-from tests.stack.running import PASSWORD, SLOW, Person, Stack, running_stack
+from tests.stack.running import PASSWORD, Person, Stack, running_stack
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
 
@@ -202,44 +200,6 @@ async def test_a_reload_that_can_not_succeed_changes_nothing(stack: Stack) -> No
     assert "Node 0" in refused.stderr
     assert stack.part("Node 0") == before
     assert stack.status()["well"] is True
-
-
-@pytest.mark.parametrize("name", ["PgBouncer", "nginx", "Node 0", "PostgreSQL", "Valkey"])
-async def test_what_is_killed_comes_back_and_keeps_what_it_acknowledged(stack: Stack, name: str) -> None:
-    async with AsyncExitStack() as clients:
-        client = await clients.enter_async_context(stack.client())
-        person = await Person.signed_in(client)
-        written = {(await person.write()).json()["id"] for _ in range(3)}
-        victim = stack.part(name)
-        os.kill(victim, signal.SIGKILL)
-        until(lambda: stack.part(name) != victim, SLOW, f"another {name}")
-
-        async def works() -> bool:
-            try:
-                answer = await person.write()
-            except httpx.TransportError:
-                return False
-            if answer.status_code == 201:
-                written.add(answer.json()["id"])
-                return True
-            assert answer.headers["content-type"] == "application/problem+json"
-            assert answer.status_code in {502, 503}
-            return False
-
-        async with asyncio.timeout(SLOW):
-            while not await works():
-                await asyncio.sleep(0.05)
-        assert await person.stored() == written
-
-
-async def test_a_killed_worker_is_replaced(stack: Stack) -> None:
-    node = stack.part("Node 1")
-    *_, victim = tree(node)
-    assert victim.pid != node
-    os.kill(victim.pid, signal.SIGKILL)
-    async with stack.client() as client:
-        for _ in range(20):
-            assert (await client.get("/health/live")).status_code == 200
 
 
 def test_its_folder_is_not_for_another_service_at_the_same_time(stack: Stack) -> None:

@@ -17,7 +17,7 @@ max_connections = ${connections}
 superuser_reserved_connections = 3
 password_encryption = scram-sha-256
 % for name, value in more.items():
-${name} = ${value}
+${name} = '${value}'
 % endfor
 
 shared_buffers = ${memory // 4}MB
