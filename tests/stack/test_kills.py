@@ -1,6 +1,6 @@
 """Each part is killed again and again under load: what was acknowledged stays, and the service comes back by itself.
 
-``KILLS=200 pytest -n 0 -s tests/stack/test_kills.py`` goes on for longer, and tells what it saw.
+`just kills` goes on for longer, and tells what it saw.
 """
 
 import asyncio
