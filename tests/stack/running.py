@@ -12,7 +12,7 @@ import httpx
 from click.testing import CliRunner, Result
 
 from app.cli.stack import stack_group
-from tests.cli.up import ENVIRONMENT, LITESTAR, Up, tree, until
+from tests.cli.up import ENVIRONMENT, LITESTAR, Process, Up, tree, until
 
 SLOW = 120.0
 """Far more than anything takes here on a machine of its own."""
@@ -46,9 +46,12 @@ class Stack(Up):
 
     def worker(self, node: str) -> int | None:
         """The process id of a node's newest worker, which is the only one unless it is being replaced."""
-        parent = self.part(node)
-        children = [process for process in tree(parent) if process.pid != parent]
+        children = self.children(node)
         return max(children, key=lambda process: int(process.started)).pid if children else None
+
+    def children(self, name: str) -> list[Process]:
+        """The processes of a part, but for the first one."""
+        return [process for process in tree(self.part(name)) if process.pid != self.part(name)]
 
     def logged(self, identity: str) -> dict[str, Any] | None:
         """What the application logged of a request."""

@@ -145,7 +145,11 @@ async def test_a_part_that_reads_its_configuration_again_loses_no_request(stack:
 
 async def test_a_proxy_that_is_loaded_anew_cuts_nothing_but_idle_connections(stack: Stack) -> None:
     async with load(stack, "SIGHUP of the proxy") as at_work:
-        await send(at_work, signal.SIGHUP, [partial(stack.part, "nginx")], KILLS)
+        for _ in range(KILLS):
+            before = {process.pid for process in stack.children("nginx")}
+            await send(at_work, signal.SIGHUP, [partial(stack.part, "nginx")], 1)
+            # The old ones end when they have answered; until then they would take signals and clients of what follows.
+            await eventually(lambda: before.isdisjoint(process.pid for process in stack.children("nginx")), SLOW)
     assert [failure for failure in at_work.ledger.failures if failure.status or not failure.kept] == []
 
 
