@@ -205,8 +205,8 @@ def places(mounts: str, own: str) -> list[tuple[Path, int]]:
             ours = next((path for names, path in paths.items() if "cpu" in names.split(",")), "/")
             found += [(Path(mounted + ours), 1), (Path(mounted), 1)]
         elif kind == "cgroup2":
-            ours = Path(mounted + paths.get("", "/"))
-            found += [(folder, 2) for folder in (ours, *ours.parents) if folder.is_relative_to(mounted)]
+            mine = Path(mounted + paths.get("", "/"))
+            found += [(folder, 2) for folder in (mine, *mine.parents) if folder.is_relative_to(mounted)]
     return found
 
 
