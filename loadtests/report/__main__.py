@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from loadtests.report.measure import Effort, measure_all
+from loadtests.report.render import write
 from loadtests.report.results import RESULTS
 
 
@@ -14,14 +15,15 @@ def main() -> None:
     run = commands.add_parser("run", help="measure what has no results yet, then render")
     run.add_argument("--only", action="append", default=[], help="normal, weak, a service such as stack, weak-stack")
     run.add_argument("--again", action="store_true", help="also what has results already")
-    run.add_argument("--seconds", type=float, default=2.5, help="that count, of each measurement (%(default)s)")
+    run.add_argument("--seconds", type=float, default=2.0, help="that count, of each measurement (%(default)s)")
     run.add_argument("--settle", type=float, default=0.5, help="seconds before them (%(default)s)")
     run.add_argument("--warm-up", type=float, default=1.0, help="seconds before each scenario (%(default)s)")
     run.add_argument("--rounds", type=int, default=3)
     run.add_argument("--users", type=int, default=32)
     run.add_argument("--sessions", type=int, default=300, help="of each user")
     run.add_argument("--results", type=Path, default=RESULTS, help="where they are kept")
-    commands.add_parser("render", help="write REPORT.md and the plots from the results")
+    render = commands.add_parser("render", help="write REPORT.md and the plots from the results")
+    render.set_defaults(results=RESULTS)
     options = parser.parse_args()
     if options.command == "run":
         effort = Effort(
@@ -33,6 +35,8 @@ def main() -> None:
             sessions=options.sessions,
         )
         measure_all(options.results, effort, options.only, again=options.again)
+    if options.results == RESULTS:
+        write()
 
 
 if __name__ == "__main__":

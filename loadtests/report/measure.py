@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import statistics
 import subprocess
 import tempfile
@@ -75,7 +76,7 @@ class Meter:
         capacity = base or statistics.median(run.outcome.achieved for run in at_capacity)
         for number in range(self._effort.rounds):
             for share in (COMPARED,) if base else SHARES:
-                offered = msgspec.structs.replace(plan, rate=share * capacity, connections=_CONNECTIONS)
+                offered = msgspec.structs.replace(plan, rate=max(1.0, share * capacity), connections=_CONNECTIONS)
                 yield self._run(offered, setup, scenario, share, number)
 
     def _run(self, plan: Plan, setup: Setup, scenario: str, share: float, number: int) -> Run:
@@ -207,18 +208,20 @@ def _conditions(effort: Effort, temporary: Path) -> Conditions:
 def _versions() -> dict[str, str]:
     proxy = find_proxy("")
     told = {
-        "PostgreSQL": _first_line(str(postgres_program("postgres")), "--version"),
-        "Valkey": _first_line(str(valkey_program()), "--version"),
-        "PgBouncer": _first_line(find_pgbouncer(), "--version"),
-        "the proxy": _first_line(proxy.path, "-v"),
+        "PostgreSQL": _number(str(postgres_program("postgres")), "--version"),
+        "Valkey": _number(str(valkey_program()), "--version"),
+        "PgBouncer": _number(find_pgbouncer(), "--version"),
+        proxy.path.rpartition("/")[2]: _number(proxy.path, "-v"),
     }
     packages = {name: version(name) for name in ("granian", "litestar", "asyncpg", "msgspec", "uvloop")}
     return {"Python": platform.python_version(), **told, **packages}
 
 
-def _first_line(*command: str) -> str:
+def _number(*command: str) -> str:
+    """The version that a program tells."""
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return (done.stdout or done.stderr).splitlines()[0].strip()
+    found = re.search(r"\d+(\.\d+)+", done.stdout or done.stderr)
+    return found[0] if found else "?"
 
 
 def _sync_seconds(file: Path) -> float:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from loadtests.openloop import Outcome, percentile
-from loadtests.report.cases import BOXES, SETUPS, SHARES
+from loadtests.report.cases import BOXES, SETUPS
 from loadtests.weakbox import Limits
 
 RESULTS: Final = Path(__file__).parents[1] / "results"
@@ -144,15 +144,17 @@ class Cell:
             for share in self.shares
         )
 
+    def keeps_up(self, share: float) -> bool:
+        """Whether what is offered is answered in time: see `KEPT_UP`."""
+        return statistics.median(run.outcome.achieved / run.outcome.offered for run in self.at(share)) >= KEPT_UP
+
     @property
     def knee(self) -> float:
-        """The highest share up to which the service keeps up: see `KEPT_UP` and `STEEP`; 0 when it never does."""
+        """The highest share up to which the service keeps up and is not steep, see `STEEP`; 0 when it never does."""
         knee = 0.0
         calm = self.latency(99, self.shares[0]).median
         for share in self.shares:
-            runs = self.at(share)
-            kept_up = statistics.median(run.outcome.achieved / run.outcome.offered for run in runs) >= KEPT_UP
-            if not kept_up or self.latency(99, share).median > STEEP * calm:
+            if not self.keeps_up(share) or self.latency(99, share).median > STEEP * calm:
                 break
             knee = share
         return knee
@@ -160,6 +162,26 @@ class Cell:
     def cpu(self, part: str) -> float:
         """CPU seconds of a part for each answer, when as much is sent as the connections carry."""
         return statistics.median(run.cpu.get(part, 0.0) / run.outcome.answers for run in self.at(0))
+
+    @property
+    def syncs(self) -> float:
+        """For each answer at capacity."""
+        return sum(run.syncs for run in self.at(0)) / sum(run.outcome.answers for run in self.at(0))
+
+    @property
+    def disk(self) -> float:
+        """The part of the time in which a sync was under way, at capacity."""
+        return statistics.median(run.disk / run.seconds for run in self.at(0))
+
+    @property
+    def throttled(self) -> float:
+        """The part of the quota's periods in which it was used up, at capacity."""
+        return statistics.median(run.throttled for run in self.at(0))
+
+    @property
+    def generator(self) -> float:
+        """The part of a processor that the generator used, at capacity."""
+        return statistics.median(run.outcome.busy for run in self.at(0))
 
     @property
     def cpu_in_all(self) -> Figure:
@@ -178,10 +200,10 @@ class Cell:
             return statistics.median(list(values))
 
         used = {part: usual(run.cpu.get(part, 0.0) / run.seconds for run in runs) for part in PARTS}
-        generator = usual(run.outcome.busy for run in runs)
+        generator = self.generator
         most = max(used, key=lambda part: used[part])
         share = used[most] / max(sum(used.values()), 1e-9)
-        if usual(run.disk / run.seconds for run in runs) >= BUSY and quota:
+        if quota and self.disk >= BUSY:
             return "the disk"
         if quota and sum(used.values()) >= BUSY * quota:
             return f"the CPU quota, {share:.0%} of it {most}"
@@ -245,5 +267,6 @@ def read(folder: Path) -> tuple[Conditions, Cells]:
 
 
 def is_whole(cell: Cell) -> bool:
-    """Whether it was measured at its capacity and at a rate."""
-    return bool(cell.at(0)) and any(share in cell.shares for share in SHARES)
+    """Whether it was measured at its capacity and at a rate, each time long enough for an answer."""
+    measured = [run.outcome.latencies for share in cell.shares for run in cell.at(share)]
+    return bool(cell.at(0)) and cell.capacity.low > 0 and bool(measured) and all(measured)
