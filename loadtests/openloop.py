@@ -229,7 +229,7 @@ class Generator:
         """
         gc.disable()
         self._idle.append(self._connect())
-        begin = time.perf_counter() + 0.01
+        begin = time.perf_counter()
         self._counts_from, self._end = begin + self._plan.settle, begin + self._plan.seconds
         if self._plan.rate == 0:
             for _ in range(self._plan.connections):
@@ -252,8 +252,9 @@ class Generator:
                 now = time.perf_counter()
             if now >= self._end and not self._under_way:
                 break
+            until = min(upcoming, limit if self._under_way else max(now, self._end))
             # An epoll object waits for whole milliseconds only.
-            if select.select([self._poller], [], [], max(0.0, min(upcoming, limit) - now))[0]:
+            if select.select([self._poller], [], [], max(0.0, until - now))[0]:
                 for descriptor, _ in self._poller.poll(0):
                     self._receive(self._open[descriptor])
         return time.process_time() - (used or 0.0)

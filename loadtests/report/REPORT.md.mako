@@ -104,6 +104,10 @@ Figures of the first setup for each of the second one's; *within* is what the ro
 
 ${"###"} ${box}, two setups
 
+% if f"plots/setups-{box}.svg" in plots:
+![${box}: one thing changed](plots/setups-${box}.svg)
+
+% endif
 ${tables.compared(box)}
 % endfor
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-__all__ = ("Panel", "bars", "panels")
+__all__ = ("Panel", "Ratio", "bars", "panels", "ratios")
 
 COLOURS: Final = ("#1b6ca8", "#e08e0b", "#c0392b", "#7d3c98", "#2e8b57", "#8a8a8a")
 _WIDTH, _HEIGHT = 300, 220
@@ -31,6 +31,14 @@ class Panel(Struct, frozen=True):
     rates: Sequence[float]
     lines: Mapping[str, Sequence[float]]
     knee: float
+
+
+class Ratio(Struct, frozen=True):
+    """How one thing compares with another, and what the rounds allow."""
+
+    value: float
+    low: float
+    high: float
 
 
 def panels(title: str, shown: Sequence[Panel], columns: int = 3) -> str:
@@ -99,6 +107,38 @@ def bars(title: str, unit: str, shown: Mapping[str, Mapping[str, float]]) -> str
             x += wide
         drawn.append(_text(x + 5, y + 15, f"{sum(parts.values()):,.0f}"))
     return _svg(width, 40 + len(shown) * (thick + 6), drawn)
+
+
+def ratios(title: str, shown: Mapping[str, Mapping[str, Ratio]]) -> str:
+    """Dots beside the line of 1, with their ranges: a row for each name, a colour for each name inside it."""
+    left, right, width = 170, 30, 900
+    low = min(0.5, *(ratio.low for inner in shown.values() for ratio in inner.values()))
+    high = max(2.0, *(ratio.high for inner in shown.values() for ratio in inner.values()))
+    inside = list(dict.fromkeys(name for inner in shown.values() for name in inner))
+
+    def across(value: float) -> float:
+        return left + (width - left - right) * math.log(value / low) / math.log(high / low)
+
+    parts = [_text(8, 18, title, "t")]
+    for number, name in enumerate(inside):
+        key = width - 95 * (len(inside) - number)
+        parts.append(f'<rect x="{key}" y="9" width="12" height="10" fill="{COLOURS[number]}"/>')
+        parts.append(_text(key + 16, 18, name))
+    rows = [(name, *pair) for name, inner in shown.items() for pair in inner.items()]
+    bottom = 36 + len(rows) * 18
+    for mark in (value for value in (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0) if low <= value <= high):
+        parts.append(f'<path class="{"k" if mark == 1 else "g"}" d="M{across(mark):.1f} 30V{bottom}"/>')
+        parts.append(_text(across(mark), bottom + 14, f"{mark:g}", anchor="middle"))
+    told = ""
+    for row, (name, scenario, ratio) in enumerate(rows):
+        y, colour = 45 + row * 18, COLOURS[inside.index(scenario)]
+        if name != told:
+            parts.append(_text(left - 10, y + 4, name, anchor="end"))
+        told = name
+        path = f"M{across(ratio.low):.1f} {y}H{across(ratio.high):.1f}"
+        parts.append(f'<path class="l" stroke="{colour}" d="{path}"/>')
+        parts.append(f'<circle cx="{across(ratio.value):.1f}" cy="{y}" r="4" fill="{colour}"/>')
+    return _svg(width, bottom + 22, parts)
 
 
 def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "") -> str:

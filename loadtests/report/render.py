@@ -1,6 +1,6 @@
 """REPORT.md and its plots, from the raw results alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,8 +8,8 @@ from mako.template import Template
 
 from loadtests.openloop import PERCENTILES
 from loadtests.report import results
-from loadtests.report.cases import BASE, BOXES, COMPARED, SCENARIOS, SETUPS, SHARES, UNLIMITED
-from loadtests.report.plots import Panel, bars, panels
+from loadtests.report.cases import BASE, BOXES, COMPARED, SCENARIOS, SETUPS, SHARES, UNLIMITED, Setup
+from loadtests.report.plots import Panel, Ratio, bars, panels, ratios
 from loadtests.report.results import PARTS, RESULTS, Cell, Cells, Conditions, is_whole
 
 HOME: Final = RESULTS.parent
@@ -33,6 +33,8 @@ def render(folder: Path = RESULTS) -> dict[str, str]:
             files[f"plots/latency-{box}.svg"] = panels(f"{box}: latency in ms against the offered rate", shown)
         if spent := _spent(whole, box):
             files[f"plots/cpu-{box}.svg"] = bars(f"{box}: CPU for each request, by process", "µs", spent)
+        if pairs := _ratios(whole, box):
+            files[f"plots/setups-{box}.svg"] = ratios(f"{box}: capacity, one thing changed", pairs)
     told = Template(filename=str(_TEMPLATE), strict_undefined=True).render(
         conditions=conditions,
         cells=whole,
@@ -81,6 +83,24 @@ def _spent(cells: Cells, box: str) -> dict[str, dict[str, float]]:
         # A password hash costs a hundred times as much as the others: nothing else could be seen.
         if scenario.name != "sign-in" and (cell := cells.get((box, BASE.name, scenario.name)))
     }
+
+
+def _ratios(cells: Cells, box: str) -> dict[str, dict[str, Ratio]]:
+    found: dict[str, dict[str, Ratio]] = {}
+    for setup, scenario, mine, beside in pairs_of(cells, box):
+        value = mine.capacity.median / beside.capacity.median
+        found.setdefault(f"{setup.name} : {setup.beside}", {})[scenario] = Ratio(value, *_range(mine, beside))
+    return found
+
+
+def pairs_of(cells: Cells, box: str) -> Iterator[tuple[Setup, str, Cell, Cell]]:
+    """Each setup and scenario with the one that it differs from in one thing."""
+    for setup in SETUPS:
+        for scenario in SCENARIOS:
+            mine = cells.get((box, setup.name, scenario.name))
+            beside = cells.get((box, setup.beside, scenario.name))
+            if mine and beside:
+                yield setup, scenario.name, mine, beside
 
 
 class Tables:
@@ -182,24 +202,19 @@ class Tables:
 
     def compared(self, box: str) -> str:
         """Each setup for each of the one that it differs from in one thing."""
-        rows = []
-        for setup in SETUPS:
-            for scenario in SCENARIOS:
-                mine = self._cells.get((box, setup.name, scenario.name))
-                beside = self._cells.get((box, setup.beside, scenario.name))
-                if mine and beside:
-                    rows.append(
-                        (
-                            f"{setup.name} : {setup.beside}",
-                            scenario.name,
-                            _ratio(mine.capacity.median, beside.capacity.median),
-                            _range(mine, beside),
-                            _ratio(mine.cpu_in_all.median, beside.cpu_in_all.median),
-                            self._same_rate(mine, beside, 50),
-                            self._same_rate(mine, beside, 99),
-                            mine.bottleneck(self._conditions.processors, self._quota(box)),
-                        )
-                    )
+        rows = [
+            (
+                f"{setup.name} : {setup.beside}",
+                scenario,
+                _ratio(mine.capacity.median, beside.capacity.median),
+                " to ".join(f"{limit:.2f}" for limit in _range(mine, beside)),
+                _ratio(mine.cpu_in_all.median, beside.cpu_in_all.median),
+                self._same_rate(mine, beside, 50),
+                self._same_rate(mine, beside, 99),
+                mine.bottleneck(self._conditions.processors, self._quota(box)),
+            )
+            for setup, scenario, mine, beside in pairs_of(self._cells, box)
+        ]
         heads = ("", "", "capacity", "within", "CPU of a request", "p50", "p99", "the first is held up by")
         return _table(heads, rows)
 
@@ -238,10 +253,9 @@ def _ratio(value: float, other: float) -> str:
     return f"{value / other:.2f}" if other else "-"
 
 
-def _range(mine: Cell, beside: Cell) -> str:
-    """The lowest and the highest ratio that the rounds allow."""
-    low, high = mine.capacity.low / beside.capacity.high, mine.capacity.high / beside.capacity.low
-    return f"{low:.2f} to {high:.2f}"
+def _range(mine: Cell, beside: Cell) -> tuple[float, float]:
+    """The lowest and the highest ratio of capacities that the rounds allow."""
+    return mine.capacity.low / beside.capacity.high, mine.capacity.high / beside.capacity.low
 
 
 def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
