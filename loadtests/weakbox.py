@@ -1,4 +1,4 @@
-"""A weaker machine on this one: ``python -m loadtests.weakbox [options] -- command`` (or ``just weakbox command``).
+"""A weaker machine on this one: ``python -m loadtests.weakbox [options] command`` (or ``just weakbox …``).
 
 Two things are taken from the command and from all that it starts, in a stated way. The processors: a quota of the
 kernel's control groups, with a period so short that nobody waits long for the next one. The disk: each fsync takes as
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from argparse import ArgumentParser
+from argparse import REMAINDER, ArgumentParser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -289,23 +289,24 @@ def calibrate(seconds: float) -> float:
 def main() -> None:
     """Run from the command line."""
     description = "A weaker machine on this one."
-    parser = ArgumentParser(description=description, usage="python -m loadtests.weakbox [options] -- command")
+    parser = ArgumentParser(description=description, usage="python -m loadtests.weakbox [options] command")
     usual = Limits()
     parser.add_argument("--cpus", type=float, default=usual.cpus, help="processors; 0: no quota (default: %(default)s)")
     parser.add_argument("--speed", type=float, default=usual.speed, help="of each, compared with ours (%(default)s)")
     parser.add_argument("--period-ms", type=float, default=usual.period * 1e3, help="of the quota (%(default)s)")
     parser.add_argument("--sync-ms", type=float, default=usual.sync * 1e3, help="that an fsync takes (%(default).2f)")
     parser.add_argument("--calibrate", action="store_true", help="tell how fast one thread is here")
-    parser.add_argument("command", nargs="*")
+    parser.add_argument("command", nargs=REMAINDER)
     options = parser.parse_args()
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if options.calibrate:
         print(f"{calibrate(3.0):.0f} rounds a second; --speed is this figure there, divided by that here")
         return
-    if not options.command:
+    if not command:
         parser.error("there is no command")
     limits = Limits(cpus=options.cpus, speed=options.speed, period=options.period_ms / 1e3, sync=options.sync_ms / 1e3)
     try:
-        code = run(options.command, limits)
+        code = run(command, limits)
     except (WeakboxError, FileNotFoundError) as error:
         parser.exit(1, f"Error: {error}\n")
     sys.exit(code)

@@ -128,7 +128,7 @@ python -m loadtests.report run --again     # everything: about 25 minutes on a m
 python -m loadtests.report run --again --only weak-stack    # or some of it: a machine, a service, or both
 python -m loadtests.report render          # REPORT.md and plots/ from results/
 python -m loadtests.openloop http://127.0.0.1:8000 --path /health/live --rate 200    # one scenario by hand
-python -m loadtests.weakbox -- litestar stack up    # the weak box by hand
+python -m loadtests.weakbox litestar stack up    # the weak box by hand
 ```
 
 It needs what `litestar stack up` needs, a C compiler, and the right to make a control group (root, or systemd). Results are kept for
