@@ -12,6 +12,7 @@ import pytest
 from app.embedded.process import unprivileged
 from loadtests import weakbox
 from loadtests.weakbox import REVOLUTION, Box, Group, Limits, WeakboxError, opened, places
+from tests.stack.programs import need
 from tests.waiting import eventually
 
 SYNCS = """
@@ -27,6 +28,11 @@ for _ in range(int(sys.argv[2])):
 print(shortest)
 """
 SLOW_DISK = Limits(cpus=0)
+
+
+@pytest.fixture(autouse=True)
+def compiler() -> None:
+    need("cc")
 
 
 def syncing(box: Box, file: Path, times: int, *before: str) -> "subprocess.Popen[str]":
