@@ -22,7 +22,7 @@ from msgspec import Struct
 from app.embedded import EmbeddedPostgres
 from loadtests.bench import NO_LIMITS, PASSWORD
 from loadtests.openloop import request
-from loadtests.processes import descendants, free_port, is_worker
+from loadtests.processes import command_of, descendants, free_port, is_worker
 from loadtests.report.cases import SERVICES, Setup
 from loadtests.report.results import OTHER, WORKER
 from loadtests.weakbox import Box
@@ -39,6 +39,9 @@ _PROGRAMS: Final = {
     "nginx": "proxy",
     "angie": "proxy",
 }
+"""Parts by the names of their processes."""
+_CONFIGURED: Final = {"pgbouncer.ini": "PgBouncer", "nginx:": "proxy", "angie:": "proxy"}
+"""And by their command lines, for programs that another one loads."""
 
 _HISTORY: Final = (
     "SET session_replication_role = replica",
@@ -108,6 +111,10 @@ class Service:
 def _part(pid: int) -> str:
     with contextlib.suppress(OSError):
         if part := _PROGRAMS.get(Path(f"/proc/{pid}/comm").read_text().strip()):
+            return part
+    command = command_of(pid)
+    for sign, part in _CONFIGURED.items():
+        if sign in command:
             return part
     return WORKER if is_worker(pid) else OTHER
 

@@ -1,7 +1,10 @@
 """Latencies count from when a request was meant to be sent, whatever holds it up."""
 
+import csv
 import math
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -10,11 +13,12 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.openloop import GROWTH, Generator, Plan, class_of, is_complete, moments, percentile, request
+from loadtests.openloop import GROWTH, Generator, Outcome, Plan, class_of, is_complete, moments, percentile, request
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 A_REQUEST = request("GET", "/")
@@ -101,6 +105,44 @@ def test_capacity_is_what_the_connections_carry() -> None:
         outcome = Generator(plan(url, rate=0, seconds=0.2, connections=3)).run()
     assert outcome.connections == 3
     assert outcome.statuses[200] == outcome.answers > 10
+
+
+@pytest.mark.parametrize(
+    ("lag", "busy", "bound"),
+    [(0.0005, 0.5, False), (0.0015, 0.5, False), (0.0025, 0.5, True), (0.0, 0.95, True)],
+)
+def test_the_generator_says_when_it_was_the_bottleneck(lag: float, busy: float, *, bound: bool) -> None:
+    outcome = Outcome(
+        offered=100,
+        achieved=100,
+        statuses={200: 100},
+        unanswered=0,
+        latencies={class_of(0.01): 100},
+        highest=0.01,
+        lag=lag,
+        busy=busy,
+        connections=1,
+        seconds=1.0,
+        answers=100,
+    )
+    assert outcome.is_generator_bound is bound
+
+
+def test_the_command_writes_what_came_back(tmp_path: Path) -> None:
+    told, histogram = tmp_path / "told.json", tmp_path / "histogram.csv"
+    options = ["--rate", "100", "--seconds", "0.2", "--settle", "0", "--json", str(told), "--csv", str(histogram)]
+    with server(lambda _: ANSWER) as url:
+        done = subprocess.run(
+            [sys.executable, "-m", "loadtests.openloop", url, *options], capture_output=True, text=True, check=False
+        )
+    assert "statuses {200: 20}, unanswered 0" in done.stdout
+    # A machine that is busy with other things makes it say so.
+    assert done.returncode == ("BOTTLENECK" in done.stdout)
+    outcome = msgspec.json.decode(told.read_bytes(), type=Outcome, strict=False)
+    with histogram.open() as file:
+        classes = list(csv.DictReader(file))
+    assert outcome.requests == sum(int(row["requests"]) for row in classes) == 20
+    assert float(classes[-1]["seconds"]) == pytest.approx(outcome.highest, rel=0.04)
 
 
 def test_nobody_there() -> None:
