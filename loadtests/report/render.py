@@ -218,6 +218,26 @@ class Tables:
         heads = ("", "", "capacity", "within", "CPU of a request", "p50", "p99", "the first is held up by")
         return _table(heads, rows)
 
+    def weakest(self) -> str:
+        """How much of it the weak box carries."""
+        found = {
+            name: weak.capacity.median / normal.capacity.median
+            for name, weak in self._rows("weak")
+            if (normal := self._cells.get(("normal", BASE.name, name)))
+        }
+        least, most = min(found, key=lambda name: found[name]), max(found, key=lambda name: found[name])
+        return f"{found[least]:.2f} ({least}) to {found[most]:.2f} ({most})"
+
+    def beyond(self, box: str) -> list[str]:
+        """Pairs whose capacities differ by more than the rounds do, and by how much."""
+        found: dict[str, list[str]] = {}
+        for setup, scenario, mine, beside in pairs_of(self._cells, box):
+            low, high = _range(mine, beside)
+            if low > 1 or high < 1:
+                ratio = _ratio(mine.capacity.median, beside.capacity.median)
+                found.setdefault(f"{setup.name} : {setup.beside}", []).append(f"{scenario} {ratio}")
+        return [f"{pair}: {', '.join(told)}" for pair, told in found.items()]
+
     @staticmethod
     def _same_rate(mine: Cell, beside: Cell, percent: float) -> str:
         if not mine.keeps_up(COMPARED) or not beside.keeps_up(COMPARED):
