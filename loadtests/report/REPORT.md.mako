@@ -42,7 +42,7 @@ ${"##"} Method
 - **Open loop.** [`openloop.py`](openloop.py) sends at a constant rate, whatever becomes of the answers. Latency counts from the moment
   at which a request was meant to be sent, so whoever waits behind a slow answer counts as well. What had no answer 2 s after the end
   counts with the time until then, and as an error.
-- **Capacity** is what 32 connections carry that send the next request after each answer. Rates are shares of it:
+- **Capacity** is what 32 connections carry that send the next request after each answer (sign-in: 8, measured twice as long). Rates are shares of it:
   ${", ".join(f"{share:.0%}" for share in shares)} for the first setup, ${f"{compared:.0%}"} *of the first setup's capacity* for all the others, so that each
   pair is compared at the same rate.
 - **Runs.** After a second of warm-up for each scenario, ${conditions.rounds} round(s) of each measurement, which take turns: ${f"{conditions.seconds:g}"} s that count,

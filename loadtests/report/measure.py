@@ -22,14 +22,12 @@ from app.embedded.binaries import postgres_program, valkey_program
 from app.stack.programs import find_pgbouncer, find_proxy
 from loadtests.openloop import Outcome, Plan, generate
 from loadtests.report import results
-from loadtests.report.cases import BASE, BOXES, COMPARED, SERVICES, SETUPS, SHARES, Setup, scenarios_of
+from loadtests.report.cases import BASE, BOXES, COMPARED, SERVICES, SETUPS, SHARES, Scenario, Setup, scenarios_of
 from loadtests.report.results import Cell, Conditions, Run
 from loadtests.report.service import Service, Target, copy_data, make_data, requests_of, running, sign_in
 from loadtests.weakbox import NORMAL, calibrate, opened
 
 _CONNECTIONS: Final = 128
-_AT_CAPACITY: Final = 32
-"""Connections that ask for as much as they can carry."""
 
 console = Console(width=150, soft_wrap=True, highlight=False)
 
@@ -63,25 +61,31 @@ class Meter:
         self._effort = effort
         self._sent = 0
 
-    def measure(self, setup: Setup, scenario: str, requests: list[bytes], base: float) -> Iterator[Run]:
+    def measure(self, setup: Setup, scenario: Scenario, requests: list[bytes], base: float) -> Iterator[Run]:
         """All runs of a scenario in a setup: at its capacity, then at shares of a capacity.
 
         Args:
             base: the capacity of the first setup; 0: this is the first one, and its own counts.
         """
-        plan = Plan(urls=self._service.urls(setup), requests=requests, rate=0, seconds=0, connections=_AT_CAPACITY)
+        plan = Plan(
+            urls=self._service.urls(setup),
+            requests=requests,
+            rate=0,
+            seconds=self._effort.seconds * scenario.stretch,
+            connections=scenario.connections,
+        )
         self._send(msgspec.structs.replace(plan, seconds=self._effort.warm_up))
-        at_capacity = [self._run(plan, setup, scenario, 0, number) for number in range(self._effort.rounds)]
+        at_capacity = [self._run(plan, setup, scenario.name, 0, number) for number in range(self._effort.rounds)]
         yield from at_capacity
         capacity = base or statistics.median(run.outcome.achieved for run in at_capacity)
         for number in range(self._effort.rounds):
             for share in (COMPARED,) if base else SHARES:
                 offered = msgspec.structs.replace(plan, rate=max(1.0, share * capacity), connections=_CONNECTIONS)
-                yield self._run(offered, setup, scenario, share, number)
+                yield self._run(offered, setup, scenario.name, share, number)
 
     def _run(self, plan: Plan, setup: Setup, scenario: str, share: float, number: int) -> Run:
-        effort = self._effort
-        plan = msgspec.structs.replace(plan, seconds=effort.settle + effort.seconds, settle=effort.settle)
+        settle = self._effort.settle
+        plan = msgspec.structs.replace(plan, seconds=settle + plan.seconds, settle=settle)
         before, throttling, syncs = (
             self._service.cpu_seconds(),
             self._service.box.throttling(),
@@ -171,7 +175,7 @@ def _measure_service(
             for scenario in scenarios_of(setup):
                 base = 0.0 if setup == BASE else _capacity(folder, name, scenario.name, runs)
                 requests = requests_of(scenario.name, targets, tokens)
-                measured = list(meter.measure(setup, scenario.name, requests, base))
+                measured = list(meter.measure(setup, scenario, requests, base))
                 console.print(f"        {setup.name}: {scenario.name} {Cell(measured).capacity.median:.0f}/s")
                 runs += measured
     return runs

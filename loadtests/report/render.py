@@ -26,7 +26,7 @@ def render(folder: Path = RESULTS) -> dict[str, str]:
     """
     conditions, cells = results.read(folder)
     whole = {key: cell for key, cell in cells.items() if is_whole(cell)}
-    boxes = [box for box in BOXES if any(key[0] == box for key in whole)]
+    boxes = [box for box in BOXES if any(key[:2] == (box, BASE.name) for key in whole)]
     files = {}
     for box in boxes:
         if shown := _latencies(whole, box):
@@ -225,6 +225,8 @@ class Tables:
             for name, weak in self._rows("weak")
             if (normal := self._cells.get(("normal", BASE.name, name)))
         }
+        if not found:
+            return "what was not measured on both"
         least, most = min(found, key=lambda name: found[name]), max(found, key=lambda name: found[name])
         return f"{found[least]:.2f} ({least}) to {found[most]:.2f} ({most})"
 
