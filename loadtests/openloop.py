@@ -365,7 +365,7 @@ def generate(plan: Plan) -> Outcome:
         OSError: nobody listens there.
     """
     with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, -15)
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     return Generator(plan).run()
 
 

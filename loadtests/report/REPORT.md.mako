@@ -56,7 +56,7 @@ ${"##"} Method
   all processors; one process of a part. Otherwise requests waited for each other, for locks, or for a disk that others wait for too.
 - **Disk** is the part of the time in which a sync was under way, several at once counted as often; on the weak box there is one at a
   time. **Throttled** is the part of the periods of the quota in which it was used up. Both at capacity.
-- **The generator** runs on the same processors, before everybody else, and outside the weak box's quota. Its part of a processor
+- **The generator** runs on the same processors, before everybody else (real-time scheduling), and outside the weak box's quota. Its part of a processor
   is told; *own lag* is the 99th percentile of how late it sent what was due, in ms, with "!" where that was more than a fifth of p99:
   there the latency is its own.
 - **Data.** ${conditions.users} people with ${conditions.sessions} sessions of 5 exercises with 4 sets each, two years of them; each service begins with a copy of the
