@@ -1,5 +1,7 @@
 """``python -m loadtests.report run`` measures, ``python -m loadtests.report render`` writes REPORT.md and its plots."""
 
+import signal
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
@@ -25,6 +27,8 @@ def main() -> None:
     render = commands.add_parser("render", help="write REPORT.md and the plots from the results")
     render.set_defaults(results=RESULTS)
     options = parser.parse_args()
+    # So that what runs is ended in order, and nothing is left.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.command == "run":
         effort = Effort(
             seconds=options.seconds,
