@@ -116,6 +116,18 @@ load-seed *options:
 load *options:
     {{ uv }} run locust --config loadtests/locust.conf {{ options }}
 
+# requests at a constant rate, with latencies from when they were to be sent: `just open-loop URL --path … --rate …`
+open-loop *options:
+    {{ uv }} run python -m loadtests.openloop {{ options }}
+
+# a command on a weaker machine: two cores of half the speed, a disk of 7200 rpm: `just weakbox litestar stack up`
+weakbox *command:
+    {{ uv }} run python -m loadtests.weakbox {{ command }}
+
+# what the stack carries, normal and weak: `just report run --again` measures, `just report render` writes REPORT.md
+report *options="render":
+    {{ uv }} run python -m loadtests.report {{ options }}
+
 # the dependencies with their hashes, for installations without uv
 lock:
     {{ uv }} export --quiet --no-dev --no-header --no-annotate --output-file requirements.lock
