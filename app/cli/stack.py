@@ -17,9 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli.running import data_option
 from app.cli.service import Teller, end_owner, fail, open_standard_streams, owned, prepare, send_to_owner
 from app.cli.setup import prepare_database
-from app.embedded import DataFolder, FolderError, NotEmbeddable, StartFailed
-from app.embedded.folder import Owner
+from app.embedded import DataFolder, EmbeddedPostgres, FolderError, NotEmbeddable, StartFailed
+from app.embedded.folder import Owner, new_secret
 from app.embedded.listener import Address, AddressError
+from app.embedded.postgres import OWNER_FILE
 from app.http.context import API
 from app.settings import SettingsError, load_settings
 from app.stack.files import CONTAINERS, TARGETS, Installation, container_files, systemd_files, write_files
@@ -125,10 +126,32 @@ def down(data: Path) -> None:
 def reload(data: Path) -> None:
     """Take over new code, settings, configuration and certificate without losing a request; wait until it's done."""
     folder = DataFolder(data)
-    owner = _owner(folder)
-    state = _state(folder)
+    _reload(folder, *_running(folder))
+    click.echo("Reloaded.")
+
+
+@stack_group.command("rotate-passwords")
+@data_option
+def rotate_passwords(data: Path) -> None:
+    """Give the application and PgBouncer new passwords of the embedded PostgreSQL, without losing a request."""
+    folder = DataFolder(data)
+    owner, state = _running(folder)
+    if EmbeddedPostgres.name not in state.parts:
+        fail("PostgreSQL is not embedded there: it gets its new passwords where it runs.")
+    for file in (OWNER_FILE, "pgbouncer.password"):
+        new_secret(folder.path / file)
+    _reload(folder, owner, state)
+    click.echo("The passwords are new ones.")
+
+
+def _running(folder: DataFolder) -> tuple[Owner, StackRunning]:
+    owner, state = _owner(folder), _state(folder)
     if owner is None or state is None:
         fail("The stack does not run there.")
+    return owner, state
+
+
+def _reload(folder: DataFolder, owner: Owner, state: StackRunning) -> None:
     send_to_owner(owner, RELOAD)
     limit = time.monotonic() + _RELOADS_WITHIN
     while (now := _state(folder)) is None or now.reloads == state.reloads:
@@ -139,7 +162,6 @@ def reload(data: Path) -> None:
         time.sleep(0.05)
     if now.failure:
         fail(now.failure)
-    click.echo("Reloaded.")
 
 
 @stack_group.command("status")

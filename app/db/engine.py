@@ -1,5 +1,6 @@
 """The engine: one pool for each worker, watched for slow and failed statements."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from app.db.base import Base
+from app.db.connecting import connect
 from app.logs import request_id
 from app.settings import Settings
 
@@ -48,6 +50,7 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
                 "timeout": CONNECT_WITHIN,
                 "statement_cache_size": cache,
                 "prepared_statement_cache_size": cache,
+                "async_creator_fn": partial(connect, password_file=settings.database.password_file),
             },
         ),
         alembic_config=AlembicAsyncConfig(script_location=str(MIGRATIONS), version_table_name="alembic_version"),

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Self
 
-import asyncpg
 from asyncpg import Connection, Record
 
+from app.db.connecting import connect
 from app.db.engine import CONNECT_WITHIN, log_statements
 from app.settings import Settings
 
@@ -93,8 +93,9 @@ class Reader:
         return await self._connect()
 
     async def _connect(self) -> tuple[Connection, float]:
-        connection = await asyncpg.connect(
+        connection = await connect(
             self._settings.driver_url,
+            password_file=self._settings.database.password_file,
             timeout=CONNECT_WITHIN,
             statement_cache_size=self._settings.database.statement_cache,
         )

@@ -25,6 +25,8 @@ THROWAWAY: Final[Mapping[str, str]] = {
 }
 """Settings for tests: fast, and worth nothing after a crash of the machine."""
 
+OWNER_FILE: Final = "database.password"
+"""In the data folder: the password of the role that the application logs in as."""
 _ROLE: Final = "irontrack"
 _SUPERUSER: Final = "postgres"
 _STOP: Final = ((signal.SIGINT, 1.2), (signal.SIGQUIT, 0.6))
@@ -65,7 +67,13 @@ class EmbeddedPostgres:
     @property
     def url(self) -> str:
         """Where the database is, for its owner: who is no superuser."""
-        return f"postgresql+asyncpg://{_ROLE}:{self._password}@/{_ROLE}?host={self.sockets}"
+        return f"postgresql+asyncpg://{_ROLE}:{secret(self.password_file)}@/{_ROLE}?host={self.sockets}"
+
+    @property
+    def password_file(self) -> Path:
+        """With the password of the database's owner; the superuser's where the stack never ran."""
+        own = self.data / OWNER_FILE
+        return own if own.exists() else self.data / "postgres.password"
 
     @property
     def superuser_url(self) -> str:
@@ -157,7 +165,7 @@ class EmbeddedPostgres:
             *(() if durable else ("--no-sync",)),
         )
         statements = (
-            f"CREATE ROLE {_ROLE} LOGIN PASSWORD '{self._password}'",
+            f"CREATE ROLE {_ROLE} LOGIN PASSWORD '{secret(self.password_file)}'",
             f"CREATE DATABASE {_ROLE} OWNER {_ROLE}",
         )
         single = ("postgres", "--single", "-D", str(draft), "-c", "exit_on_error=on", "postgres")

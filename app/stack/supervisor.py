@@ -16,11 +16,18 @@ import msgspec
 from app.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey, StartFailed
 from app.embedded.folder import secret, socket_folder
 from app.embedded.listener import Address, listen, release
+from app.embedded.postgres import OWNER_FILE
 from app.embedded.process import Child
 from app.embedded.services import Server, embedded_servers
 from app.embedded.supervisor import Granian, Overseer, Prepare, Say, Service, together, worker_environment
 from app.settings import load_settings
-from app.stack.databases import apply_roles, memory_of_this_machine, postgres_settings, valkey_configuration
+from app.stack.databases import (
+    apply_roles,
+    memory_of_this_machine,
+    postgres_settings,
+    separate_owner_password,
+    valkey_configuration,
+)
 from app.stack.pgbouncer import AUTH_USER, PgBouncer, PgBouncerSettings
 from app.stack.programs import ProxyProgram, find_pgbouncer
 from app.stack.proxy import Proxy, ProxySettings
@@ -147,6 +154,7 @@ class StackSupervisor(Overseer):
                 pool = load_settings(self._variables()).database.pool_size
                 connections = 2 * _NODES * self._per_node * pool + _OTHER_CONNECTIONS
             servers["DATABASE_URL"] = EmbeddedPostgres(path, postgres_settings(memory_of_this_machine(), connections))
+            separate_owner_password(path)
         if "VALKEY_URL" in servers:
             servers["VALKEY_URL"] = EmbeddedValkey(path, valkey_configuration)
         return servers
@@ -213,6 +221,11 @@ class StackSupervisor(Overseer):
     def _environment(self) -> dict[str, str]:
         """For the workers."""
         variables = self._direct_environment()
+        postgres = self._servers.get("DATABASE_URL")
+        if isinstance(postgres, EmbeddedPostgres):
+            # Workers outlive a password: they read it whenever they connect.
+            variables["DATABASE_PASSWORD_FILE"] = str(postgres.password_file)
+            variables["DATABASE_URL"] = postgres.url.replace(f":{secret(postgres.password_file)}@", "@")
         if self._pgbouncer is not None:
             variables["DATABASE_URL"] = self._pgbouncer.url(variables["DATABASE_URL"])
             if self._pgbouncer.version < (1, 21):
@@ -230,8 +243,8 @@ class StackSupervisor(Overseer):
             node.environment = self._environment()
             node.load()
         await together(*(self._start(server) for server in self._servers.values()))
+        await self._apply_roles()
         if self._pgbouncer is not None:
-            await self._apply_roles(self._pgbouncer)
             await self._start(self._pgbouncer)
         await self._bring_up_to_date(self._direct_environment())
         await together(*(node.serve() for node in self._nodes))
@@ -240,10 +253,12 @@ class StackSupervisor(Overseer):
         ready()
         await together(*(self._keep(part) for part in self._parts), self._reload_on_demand())
 
-    async def _apply_roles(self, pgbouncer: PgBouncer) -> None:
-        postgres = self._servers["DATABASE_URL"]
+    async def _apply_roles(self) -> None:
+        postgres = self._servers.get("DATABASE_URL")
         if isinstance(postgres, EmbeddedPostgres):
-            passwords = {AUTH_USER: pgbouncer.password, "irontrack": secret(self._folder.path / "postgres.password")}
+            passwords = {"irontrack": secret(postgres.password_file)}
+            if self._pgbouncer is not None:
+                passwords[AUTH_USER] = self._pgbouncer.password
             await apply_roles(postgres.superuser_url, passwords)
 
     async def _stop(self) -> None:
@@ -294,9 +309,10 @@ class StackSupervisor(Overseer):
             StartFailed: something new can't be used; what ran before goes on.
         """
         environment = self._environment()
+        await self._apply_roles()
         if self._pgbouncer is not None:
-            await self._apply_roles(self._pgbouncer)
             self._pgbouncer.reload()
+            await self._pgbouncer.learn("irontrack", secret(self._folder.path / OWNER_FILE))
         if self.proxy.reload():
             self._say(f"{self.proxy.name} has a new configuration.")
         await self._migrate()
