@@ -84,7 +84,7 @@ def stack() -> Iterator[Stack]:
 @contextmanager
 def _running(data: Path) -> Iterator[Stack]:
     options = ("--port", "0", "--rate", "10000", "--burst", "10000", "--server-connections", "6")
-    stack = Stack(data, *options, RATE_LIMIT_READS="0", RATE_LIMIT_SIGN_IN=str(_SIGN_INS))
+    stack = Stack(data, *options, RATE_LIMIT_READS="0", RATE_LIMIT_SIGN_IN=str(_SIGN_INS), POOL_RECYCLE="1")
     try:
         until(lambda: "Health" in stack.said() or stack.process.poll() is not None, _SLOW, "readiness")
         assert stack.process.poll() is None, stack.said()
@@ -233,15 +233,26 @@ async def test_sessions_share_few_connections(stack: Stack) -> None:
         await connection.close()
 
 
+def passwords(stack: Stack) -> list[str]:
+    """The application's and PgBouncer's."""
+    return [(stack.data / f"{name}.password").read_text() for name in ("database", "pgbouncer")]
+
+
+async def connected(
+    folder: str, password: str, user: str = "irontrack", port: int = PORT
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """Through PgBouncer, unless another port is named."""
+    place = {"host": folder, "port": port, "database": "irontrack", "statement_cache_size": 0}
+    return await asyncpg.connect(user=user, password=password, **place)
+
+
 async def test_pgbouncer_refuses_a_wrong_password_and_superusers(stack: Stack) -> None:
     folder = str(stack.data / "run")
-    password = (stack.data / "postgres.password").read_text()
-    for user, secret in (("irontrack", "wrong"), ("postgres", password)):
+    superuser = (stack.data / "postgres.password").read_text()
+    for user, secret in (("irontrack", "wrong"), ("irontrack", superuser), ("postgres", superuser)):
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
-            await asyncpg.connect(host=folder, port=PORT, user=user, password=secret, database="irontrack")
-    good = await asyncpg.connect(
-        host=folder, port=PORT, user="irontrack", password=password, database="irontrack", statement_cache_size=0
-    )
+            await connected(folder, secret, user)
+    good = await connected(folder, passwords(stack)[0])
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await good.fetch("SELECT * FROM pgbouncer.get_auth('postgres')")
     await good.close()
@@ -255,11 +266,15 @@ async def test_valkey_lets_the_service_do_what_it_needs_and_no_more(stack: Stack
                 await valkey.execute_command(*command.split())
 
 
-async def test_a_reload_loses_no_request_and_takes_over_a_new_password(stack: Stack) -> None:
-    (stack.data / "pgbouncer.password").write_text(uuid4().hex)
+async def test_new_passwords_and_the_reload_that_brings_them_lose_no_request(stack: Stack) -> None:
+    former = passwords(stack)
     before = {name: stack.part(name) for name in ("Node 0", "Node 1", "nginx", "PgBouncer", "PostgreSQL")}
-    statuses, acknowledged = await load(stack, ("reload",))
+    statuses, acknowledged = await load(stack, ("rotate-passwords",))
     assert set(statuses) == {200, 201}
+    assert len({*former, *passwords(stack)}) == 4
+    with pytest.raises(asyncpg.PostgresError):
+        await connected(str(stack.data / "run"), former[0])
+    await (await connected(str(stack.data / "run"), passwords(stack)[0])).close()
     assert set(acknowledged.values()) == {1}
     after = {name: stack.part(name) for name in before}
     assert {name for name in before if before[name] != after[name]} == {"Node 0", "Node 1"}
