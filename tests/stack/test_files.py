@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from app.embedded.binaries import postgres_program
 from app.embedded.process import unprivileged
 from app.security.keys import KeyRing
 from app.stack.databases import postgres_settings, scram_secret
@@ -154,6 +155,17 @@ def test_the_files_of_the_containers_are_those_of_the_templates() -> None:
         assert (CONTAINERS / name).read_text("utf-8") == text, "`just stack-files` writes it"
     assert os.access(CONTAINERS / "roles.sh", os.X_OK)
     subprocess.run(["sh", "-n", str(CONTAINERS / "roles.sh")], check=True)
+
+
+@pytest.mark.parametrize(
+    "text", [container_files()["postgresql.conf"], systemd_files(Installation())["postgresql.conf"]]
+)
+def test_postgres_takes_its_configuration(tmp_path: Path, text: str) -> None:
+    (tmp_path / "PG_VERSION").write_text("18\n")
+    (tmp_path / "postgresql.conf").write_text(text)
+    command = [str(postgres_program("postgres")), "-D", str(tmp_path), "-C", "unix_socket_directories"]
+    asked = subprocess.run([*unprivileged()[0], *command], capture_output=True, text=True, check=False)
+    assert asked.stdout.strip() == "/run/postgresql", asked.stderr
 
 
 def test_valkey_and_postgres_are_told_to_keep_what_was_acknowledged() -> None:
