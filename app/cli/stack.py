@@ -26,7 +26,7 @@ from app.settings import SettingsError, load_settings
 from app.stack.files import CONTAINERS, TARGETS, Installation, container_files, systemd_files, write_files
 from app.stack.node import serve_node
 from app.stack.programs import find_proxy
-from app.stack.secrets import make_secrets
+from app.stack.secrets import PASSWORDS, make_secrets
 from app.stack.supervisor import RELOAD, StackOptions, StackRunning, StackSupervisor
 
 __all__ = ("stack_group",)
@@ -238,9 +238,10 @@ def serve(uds: str, workers: int) -> None:
 
 @stack_group.command("secrets")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-def secrets(folder: Path) -> None:
+@click.option("--renew", multiple=True, type=click.Choice(PASSWORDS), help="Replace this password.")
+def secrets(folder: Path, renew: tuple[str, ...]) -> None:
     """Make the secrets that containers and units need, as files; those that exist stay as they are."""
-    changed = make_secrets(folder)
+    changed = make_secrets(folder, renew)
     click.echo(f"Made {', '.join(changed)} in {folder}." if changed else f"All secrets are in {folder}.")
 
 

@@ -266,6 +266,12 @@ def test_secrets_are_made_once_and_what_follows_from_them_is_kept_in_step(tmp_pa
     (folder / "valkey_password").write_text("another")
     assert make_secrets(folder) == ["valkey_users"]
 
+    mounted = (folder / "pgbouncer_password").stat().st_ino
+    assert make_secrets(folder, ["pgbouncer_password"]) == ["pgbouncer_password", "pgbouncer_users"]
+    assert (folder / "pgbouncer_password").stat().st_ino == mounted
+    assert (folder / "pgbouncer_password").read_text() != before["pgbouncer_password"]
+    assert (folder / "database_password").read_text() == before["database_password"]
+
 
 def test_a_scram_secret_is_that_of_postgres() -> None:
     """The password and the salt of the example in RFC 7677."""
