@@ -6,6 +6,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Final
 
 import asyncpg
@@ -18,15 +19,17 @@ from app.cli.running import data_option
 from app.cli.service import Teller, end_owner, fail, open_standard_streams, owned, prepare, send_to_owner
 from app.cli.setup import prepare_database
 from app.embedded import DataFolder, EmbeddedPostgres, FolderError, NotEmbeddable, StartFailed
-from app.embedded.folder import Owner, new_secret
+from app.embedded.folder import Owner, replace_secret
 from app.embedded.listener import Address, AddressError
-from app.embedded.postgres import OWNER_FILE
+from app.embedded.postgres import OWNER, OWNER_FILE
 from app.http.context import API
 from app.settings import SettingsError, load_settings
+from app.stack.databases import apply_roles
 from app.stack.files import CONTAINERS, TARGETS, Installation, container_files, systemd_files, write_files
 from app.stack.node import serve_node
+from app.stack.pgbouncer import AUTH_USER
 from app.stack.programs import find_proxy
-from app.stack.secrets import PASSWORDS, make_secrets
+from app.stack.secrets import RENEWABLE, make_secrets
 from app.stack.supervisor import RELOAD, StackOptions, StackRunning, StackSupervisor
 
 __all__ = ("stack_group",)
@@ -138,8 +141,15 @@ def rotate_passwords(data: Path) -> None:
     owner, state = _running(folder)
     if EmbeddedPostgres.name not in state.parts:
         fail("PostgreSQL is not embedded there: it gets its new passwords where it runs.")
-    for file in (OWNER_FILE, "pgbouncer.password"):
-        new_secret(folder.path / file)
+    application, pooler = token_urlsafe(24), token_urlsafe(24)
+    try:
+        # Should we end after this, the next reload gives the roles back the passwords that the files have.
+        superuser_url = EmbeddedPostgres(folder.path).superuser_url
+        asyncio.run(apply_roles(superuser_url, {OWNER: application, AUTH_USER: pooler}))
+    except (OSError, asyncpg.PostgresError) as error:
+        fail(f"PostgreSQL can't be told: {error}")
+    replace_secret(folder.path / OWNER_FILE, application)
+    replace_secret(folder.path / "pgbouncer.password", pooler)
     _reload(folder, owner, state)
     click.echo("The passwords are new ones.")
 
@@ -238,7 +248,7 @@ def serve(uds: str, workers: int) -> None:
 
 @stack_group.command("secrets")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--renew", multiple=True, type=click.Choice(PASSWORDS), help="Replace this password.")
+@click.option("--renew", multiple=True, type=click.Choice(RENEWABLE), help="Replace this password.")
 def secrets(folder: Path, renew: tuple[str, ...]) -> None:
     """Make the secrets that containers and units need, as files; those that exist stay as they are."""
     changed = make_secrets(folder, renew)

@@ -3,15 +3,18 @@
 from collections.abc import Collection
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import Final
 
 from app.embedded.folder import secret
 from app.security.keys import KeyRing
 from app.stack.databases import valkey_users
 from app.stack.pgbouncer import pgbouncer_users
 
-__all__ = ("PASSWORDS", "make_secrets")
+__all__ = ("RENEWABLE", "make_secrets")
 
-PASSWORDS = ("postgres_password", "database_password", "pgbouncer_password", "valkey_password")
+RENEWABLE: Final = ("pgbouncer_password", "valkey_password")
+"""Those whose other side reads the same files: PostgreSQL has to hear of the others first."""
+_PASSWORDS = ("postgres_password", "database_password", "pgbouncer_password", "valkey_password")
 
 
 def make_secrets(folder: Path, renewed: Collection[str] = ()) -> list[str]:
@@ -29,11 +32,11 @@ def make_secrets(folder: Path, renewed: Collection[str] = ()) -> list[str]:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    changed = [name for name in PASSWORDS if not (folder / name).exists()]
+    changed = [name for name in _PASSWORDS if not (folder / name).exists()]
     for name in renewed:
         _write_in_place(folder / name, token_urlsafe(24))
         changed.append(name)
-    passwords = {name: secret(folder / name) for name in PASSWORDS}
+    passwords = {name: secret(folder / name) for name in _PASSWORDS}
     keys = folder / "keys" / "keys.json"
     keys.parent.mkdir(mode=0o755, exist_ok=True)
     if not keys.exists():
@@ -44,7 +47,7 @@ def make_secrets(folder: Path, renewed: Collection[str] = ()) -> list[str]:
         "valkey_users": valkey_users(passwords["valkey_password"]),
     }
     changed += [name for name, text in derived.items() if _write_in_place(folder / name, text)]
-    for file in (keys, *(folder / name for name in (*PASSWORDS, *derived))):
+    for file in (keys, *(folder / name for name in (*_PASSWORDS, *derived))):
         file.chmod(0o644)
     return changed
 

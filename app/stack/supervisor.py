@@ -16,7 +16,7 @@ import msgspec
 from app.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey, StartFailed
 from app.embedded.folder import secret, socket_folder
 from app.embedded.listener import Address, listen, release
-from app.embedded.postgres import OWNER_FILE
+from app.embedded.postgres import OWNER, OWNER_FILE
 from app.embedded.process import Child
 from app.embedded.services import Server, embedded_servers
 from app.embedded.supervisor import Granian, Overseer, Prepare, Say, Service, together, worker_environment
@@ -256,7 +256,7 @@ class StackSupervisor(Overseer):
     async def _apply_roles(self) -> None:
         postgres = self._servers.get("DATABASE_URL")
         if isinstance(postgres, EmbeddedPostgres):
-            passwords = {"irontrack": secret(postgres.password_file)}
+            passwords = {OWNER: secret(postgres.password_file)}
             if self._pgbouncer is not None:
                 passwords[AUTH_USER] = self._pgbouncer.password
             await apply_roles(postgres.superuser_url, passwords)
@@ -312,7 +312,7 @@ class StackSupervisor(Overseer):
         await self._apply_roles()
         if self._pgbouncer is not None:
             self._pgbouncer.reload()
-            await self._pgbouncer.learn("irontrack", secret(self._folder.path / OWNER_FILE))
+            await self._pgbouncer.learn(OWNER, secret(self._folder.path / OWNER_FILE))
         if self.proxy.reload():
             self._say(f"{self.proxy.name} has a new configuration.")
         await self._migrate()
