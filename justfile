@@ -113,9 +113,13 @@ import-bench *options:
 runs-bench *options:
     {{ uv }} run python -m loadtests.runs {{ options }}
 
-# lifters at work, against a running service
-load host="http://127.0.0.1:8000":
-    {{ uv }} run locust --locustfile loadtests/locustfile.py --host {{ host }}
+# people for `load`, in the database of a service: `just load-seed --data .irontrack --users 200`
+load-seed *options:
+    {{ uv }} run python -m loadtests.seed {{ options }}
+
+# a crowd at work, against a running service: `just load --host unix:///run/node.sock --users 100 --run-time 5m`
+load *options:
+    {{ uv }} run locust --config loadtests/locust.conf {{ options }}
 
 # the dependencies with their hashes, for installations without uv
 lock:

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 from asyncpg import Record
 
-__all__ = ("Connection", "Town", "fill")
+__all__ = ("COLUMNS", "Connection", "Exercise", "Maker", "Rows", "Town", "batches", "copy", "fill", "known_exercises")
 
 Connection: TypeAlias = "asyncpg.Connection[Record]"
 Rows = list[tuple[Any, ...]]
@@ -132,9 +132,9 @@ class Maker:
         made["tombstone"] = [(user, "training_session", self.key(EPOCH)) for _ in range(20 * times)]
         return made
 
-    def sessions(self) -> Iterator[tuple[UUID, dict[str, Rows]]]:
-        """Every session with its user, in the order of time."""
-        exercise_ids, set_ids = count(1), count(1)
+    def sessions(self, first_exercise: int = 1, first_set: int = 1) -> Iterator[tuple[UUID, dict[str, Rows]]]:
+        """Every session with its user, in the order of time; exercises and sets are numbered from there on."""
+        exercise_ids, set_ids = count(first_exercise), count(first_set)
         town = self._town
         every = town.sessions // town.own
         per_exercise = town.sets // town.sessions // EXERCISES
@@ -169,32 +169,33 @@ async def fill(everybody: Connection, alone: Connection, town: Town, progress: P
 
     Both are connected as a superuser, whose triggers and checks of references are off: the rows are right by making.
     """
-    exercises = [
-        Exercise(*row)
-        for row in await everybody.fetch(
-            "SELECT id, name FROM exercises WHERE is_system_default ORDER BY slug LIMIT 100"
-        )
-    ]
-    maker = Maker(town, exercises, await everybody.fetchval("SELECT id FROM role WHERE slug = 'application-access'"))
+    role = await everybody.fetchval("SELECT id FROM role WHERE slug = 'application-access'")
+    maker = Maker(town, await known_exercises(everybody), role)
     first = maker.users[0]
     for connection, users in ((everybody, maker.users), (alone, [first])):
         await connection.execute("SET session_replication_role = replica")
-        await _copy(connection, {"user_account": maker.accounts(users)})
+        await copy(connection, {"user_account": maker.accounts(users)})
     for user in maker.users:
         made = maker.possessions(user)
-        await _copy(everybody, made)
+        await copy(everybody, made)
         if user == first:
-            await _copy(alone, made)
-    for town_rows, own_rows in _batches(maker.sessions(), first):
-        await _copy(everybody, town_rows)
-        await _copy(alone, own_rows)
+            await copy(alone, made)
+    for town_rows, own_rows in batches(maker.sessions(), first):
+        await copy(everybody, town_rows)
+        await copy(alone, own_rows)
         progress(len(town_rows["training_session_sets"]))
     for connection in (everybody, alone):
         await _settle(connection)
     return first
 
 
-def _batches(sessions: Iterator[tuple[UUID, dict[str, Rows]]], first: UUID) -> Iterator[tuple[dict[str, Rows], ...]]:
+async def known_exercises(connection: Connection) -> list[Exercise]:
+    """A hundred of the catalogue."""
+    rows = await connection.fetch("SELECT id, name FROM exercises WHERE is_system_default ORDER BY slug LIMIT 100")
+    return [Exercise(*row) for row in rows]
+
+
+def batches(sessions: Iterator[tuple[UUID, dict[str, Rows]]], first: UUID) -> Iterator[tuple[dict[str, Rows], ...]]:
     """Rows of many sessions at once, and those of the first user among them."""
     while some := list(islice(sessions, BATCH)):
         yield _joined(made for _, made in some), _joined(made for user, made in some if user == first)
@@ -208,7 +209,8 @@ def _joined(sessions: Iterable[dict[str, Rows]]) -> dict[str, Rows]:
     return rows
 
 
-async def _copy(connection: Connection, made: dict[str, Rows]) -> None:
+async def copy(connection: Connection, made: dict[str, Rows]) -> None:
+    """Bring rows into their tables, all or none."""
     async with connection.transaction():
         for table, rows in made.items():
             if rows:

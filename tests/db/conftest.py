@@ -29,3 +29,9 @@ async def rows(module_connection: "asyncpg.Connection[asyncpg.Record]") -> Async
     await transaction.start()
     yield Rows(module_connection)
     await transaction.rollback()
+
+
+@pytest.fixture
+def committed_rows(connection: "asyncpg.Connection[asyncpg.Record]") -> Rows:
+    """Adds rows, each in a transaction of its own."""
+    return Rows(connection)

@@ -55,55 +55,67 @@ async def test_an_update_of_a_role_moves_updated_at(rows: Rows) -> None:
 
 @pytest.mark.parametrize(("child", "column", "root", "change"), CHILDREN)
 async def test_a_child_raises_the_version_of_its_root(
-    rows: Rows, child: str, column: str, root: str, change: str
+    committed_rows: Rows, child: str, column: str, root: str, change: str
 ) -> None:
-    unconcerned = (await rows.add(child))[column]
-    key = (await rows.add(root))["id"]
-    before = await rows.connection.fetchval(f"SELECT updated_at FROM {root} WHERE id = $1", key)
-    versions = [await rows.version(root, key)]
-    await rows.add(child, **{column: key})
-    versions.append(await rows.version(root, key))
+    unconcerned = (await committed_rows.add(child))[column]
+    key = (await committed_rows.add(root))["id"]
+    before = await committed_rows.connection.fetchval(f"SELECT updated_at FROM {root} WHERE id = $1", key)
+    versions = [await committed_rows.version(root, key)]
+    await committed_rows.add(child, **{column: key})
+    versions.append(await committed_rows.version(root, key))
     for statement in (f"UPDATE {child} SET {change} WHERE {column} = $1", f"DELETE FROM {child} WHERE {column} = $1"):
-        await rows.connection.execute(statement, key)
-        versions.append(await rows.version(root, key))
+        await committed_rows.connection.execute(statement, key)
+        versions.append(await committed_rows.version(root, key))
     assert versions == [1, 2, 3, 4]
-    assert await rows.connection.fetchval(f"SELECT updated_at FROM {root} WHERE id = $1", key) > before
-    assert await rows.version(root, unconcerned) == 2
+    assert await committed_rows.connection.fetchval(f"SELECT updated_at FROM {root} WHERE id = $1", key) > before
+    assert await committed_rows.version(root, unconcerned) == 2
 
 
-async def test_a_set_raises_the_version_of_its_session(rows: Rows) -> None:
-    exercise = await rows.add("training_session_exercises")
+async def test_a_set_raises_the_version_of_its_session(committed_rows: Rows) -> None:
+    exercise = await committed_rows.add("training_session_exercises")
     session = exercise["training_session_id"]
-    versions = [await rows.version("training_sessions", session)]
-    key = (await rows.add("training_session_sets", session_exercise_id=exercise["id"]))["id"]
-    versions.append(await rows.version("training_sessions", session))
+    versions = [await committed_rows.version("training_sessions", session)]
+    key = (await committed_rows.add("training_session_sets", session_exercise_id=exercise["id"]))["id"]
+    versions.append(await committed_rows.version("training_sessions", session))
     for statement in (
         "UPDATE training_session_sets SET weight = 80 WHERE id = $1",
         "DELETE FROM training_session_sets WHERE id = $1",
     ):
-        await rows.connection.execute(statement, key)
-        versions.append(await rows.version("training_sessions", session))
+        await committed_rows.connection.execute(statement, key)
+        versions.append(await committed_rows.version("training_sessions", session))
     assert versions == [2, 3, 4, 5]
 
 
-async def test_a_statement_counts_once_however_many_children_it_writes(rows: Rows) -> None:
-    exercise = await rows.add("training_session_exercises")
-    await rows.connection.execute(
+async def test_a_statement_counts_once_however_many_children_it_writes(committed_rows: Rows) -> None:
+    exercise = await committed_rows.add("training_session_exercises")
+    await committed_rows.connection.execute(
         "INSERT INTO training_session_sets (session_exercise_id, mode, order_index)"
         " SELECT $1, 'reps', place FROM generate_series(1, 100) AS place",
         exercise["id"],
     )
-    assert await rows.version("training_sessions", exercise["training_session_id"]) == 3
+    assert await committed_rows.version("training_sessions", exercise["training_session_id"]) == 3
 
 
-async def test_a_child_that_moves_raises_the_versions_of_both_roots(rows: Rows) -> None:
-    moved = await rows.add("training_unit_exercises")
-    target = (await rows.add("training_units"))["id"]
-    await rows.connection.execute(
+async def test_a_child_that_moves_raises_the_versions_of_both_roots(committed_rows: Rows) -> None:
+    moved = await committed_rows.add("training_unit_exercises")
+    target = (await committed_rows.add("training_units"))["id"]
+    await committed_rows.connection.execute(
         "UPDATE training_unit_exercises SET training_unit_id = $1 WHERE id = $2", target, moved["id"]
     )
-    assert await rows.version("training_units", target) == 2
-    assert await rows.version("training_units", moved["training_unit_id"]) == 3
+    assert await committed_rows.version("training_units", target) == 2
+    assert await committed_rows.version("training_units", moved["training_unit_id"]) == 3
+
+
+async def test_a_transaction_counts_once_however_many_statements_it_has(committed_rows: Rows) -> None:
+    workout = await committed_rows.add("running_workouts")
+    plan = workout["plan_id"]
+    change = "UPDATE running_workouts SET notes = $1 WHERE id = $2"
+    async with committed_rows.connection.transaction():
+        for notes in ("Slowly", "Slower"):
+            await committed_rows.connection.execute(change, notes, workout["id"])
+            assert await committed_rows.version("running_plans", plan) == 3
+    await committed_rows.connection.execute(change, "Slowest", workout["id"])
+    assert await committed_rows.version("running_plans", plan) == 4
 
 
 @pytest.mark.parametrize(
@@ -116,22 +128,24 @@ async def test_a_child_that_moves_raises_the_versions_of_both_roots(rows: Rows) 
     ],
 )
 async def test_a_new_name_raises_the_versions_of_the_exercises_that_show_it(
-    rows: Rows, reference: str, table: str, column: str
+    committed_rows: Rows, reference: str, table: str, column: str
 ) -> None:
-    link = await rows.add(table)
-    unconcerned = (await rows.add(table))["exercise_id"]
+    link = await committed_rows.add(table)
+    unconcerned = (await committed_rows.add(table))["exercise_id"]
     for name in ("a new name", "a new name"):
-        await rows.connection.execute(f"UPDATE {reference} SET name = $1 WHERE id = $2", name, link[column])
-    assert await rows.version("exercises", link["exercise_id"]) == 3
-    assert await rows.version("exercises", unconcerned) == 2
+        await committed_rows.connection.execute(f"UPDATE {reference} SET name = $1 WHERE id = $2", name, link[column])
+    assert await committed_rows.version("exercises", link["exercise_id"]) == 3
+    assert await committed_rows.version("exercises", unconcerned) == 2
 
 
-async def test_a_new_name_of_a_unit_raises_the_versions_of_its_plans(rows: Rows) -> None:
-    link = await rows.add("training_plan_units")
+async def test_a_new_name_of_a_unit_raises_the_versions_of_its_plans(committed_rows: Rows) -> None:
+    link = await committed_rows.add("training_plan_units")
     rename = "UPDATE training_units SET name = $1 WHERE id = $2"
-    await rows.connection.execute(rename, "Leg day", link["training_unit_id"])
-    await rows.connection.execute("UPDATE training_units SET description = 'x' WHERE id = $1", link["training_unit_id"])
-    assert await rows.version("training_plans", link["training_plan_id"]) == 3
+    await committed_rows.connection.execute(rename, "Leg day", link["training_unit_id"])
+    await committed_rows.connection.execute(
+        "UPDATE training_units SET description = 'x' WHERE id = $1", link["training_unit_id"]
+    )
+    assert await committed_rows.version("training_plans", link["training_plan_id"]) == 3
 
 
 async def test_a_new_target_raises_the_versions_of_its_runs(rows: Rows) -> None:

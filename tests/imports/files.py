@@ -7,14 +7,17 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import degrees
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asyncpg import Connection as AsyncpgConnection
 from asyncpg import Record
 
 from app.domain.imports.figures import EARTH_RADIUS
-from tests.actors import Actor
 from tests.imports.fit import RUNNING, altitude, fit_file, seconds, semicircles
+
+if TYPE_CHECKING:
+    # Load tests need the files alone; importing the app takes them seconds.
+    from tests.actors import Actor
 
 Connection: TypeAlias = "AsyncpgConnection[Record]"
 
@@ -186,7 +189,7 @@ def packed(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 
-async def send(actor: Actor, *files: tuple[str, bytes], status: int = 201) -> dict[str, Any]:
+async def send(actor: "Actor", *files: tuple[str, bytes], status: int = 201) -> dict[str, Any]:
     """Send files of runs; what became of them."""
     answer = await actor.client.post(FILES, files=[("files", file) for file in files])
     assert answer.status_code == status, answer.text
