@@ -54,6 +54,7 @@ def stack_group() -> None:
 @click.option("--workers", type=click.IntRange(2, 64), default=2, show_default=True, help="Over both nodes.")
 @click.option("--certificate", type=_file, help="A PEM file: TLS and HTTP/2.")
 @click.option("--certificate-key", type=_file, help="Its private key.")
+@click.option("--redirect-port", type=click.IntRange(0, 65535), help="Plain HTTP here, which sends everybody to TLS.")
 @click.option("--proxy", default="", help="The proxy's program; else Angie, else nginx.")
 @click.option("--pgbouncer/--no-pgbouncer", default=True, help="Between the nodes and the embedded PostgreSQL.")
 @click.option("--server-connections", type=click.IntRange(1, 500), default=20, show_default=True, help="Of PgBouncer.")
@@ -63,12 +64,14 @@ def stack_group() -> None:
 @click.option("--connections", type=click.IntRange(1), default=100, show_default=True, help="Of an address.")
 def up(
     data: Path, host: str, port: int, workers: int, certificate: str | None,
-    certificate_key: str | None, proxy: str,
+    certificate_key: str | None, redirect_port: int | None, proxy: str,
     server_connections: int, variables: str | None, rate: int, burst: int, connections: int, *, pgbouncer: bool
 ) -> None:  # fmt: skip
     """Run the stack until a signal comes. Whatever ends is started again."""
     if bool(certificate) != bool(certificate_key):
         fail("A certificate needs its key, and a key its certificate.")
+    if redirect_port is not None and not certificate:
+        fail("Without a certificate there is no TLS to send anybody to.")
     open_standard_streams()
     tell = Teller(time.monotonic())
     options = StackOptions(
@@ -79,6 +82,7 @@ def up(
         server_connections=server_connections,
         certificate=certificate or "",
         certificate_key=certificate_key or "",
+        redirect_port=redirect_port,
         variables_file=variables or "",
         rate=rate,
         burst=burst,

@@ -47,6 +47,7 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         workers: processes that answer, over both nodes.
+        redirect_port: where plain HTTP sends everybody to TLS; None: nowhere.
         pgbouncer: between the workers and an embedded PostgreSQL.
         server_connections: of PgBouncer to PostgreSQL.
         variables_file: a file with ``NAME=value`` lines, read again by each reload.
@@ -61,6 +62,7 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     server_connections: int = 20
     certificate: str = ""
     certificate_key: str = ""
+    redirect_port: int | None = None
     variables_file: str = ""
     rate: int = 50
     burst: int = 200
@@ -123,7 +125,11 @@ class StackSupervisor(Overseer):
         self._pgbouncer = self._make_pgbouncer(settings.database.pool_size)
         listeners, self.address = listen(Address(options.host, options.port), 1)
         self._opened = [(listeners, self.address)]
-        self.proxy = self._make_proxy(program, listeners, settings.limits.max_body_bytes)
+        self.redirect: Address | None = None
+        if options.redirect_port is not None:
+            self._opened.append(listen(Address(options.host, options.redirect_port), 1))
+            self.redirect = self._opened[-1][1]
+        self.proxy = self._make_proxy(program, settings.limits.max_body_bytes)
         self._nodes = [self._make_node(number) for number in range(_NODES)]
         self._reloads = 0
         self._failure = ""
@@ -172,14 +178,13 @@ class StackSupervisor(Overseer):
         )
         return PgBouncer(find_pgbouncer(), settings, self._folder.path)
 
-    def _make_proxy(self, program: ProxyProgram, listeners: Sequence[socket.socket], max_body: int) -> Proxy:
-        host, port = self.address.host, self.address.port
-        names = {listener.getsockname()[0] for listener in listeners}
-        listen_on = [f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names or {host}]
+    def _make_proxy(self, program: ProxyProgram, max_body: int) -> Proxy:
+        listen_on, *redirect_on = [_named(listeners, address) for listeners, address in self._opened]
         settings = ProxySettings(
             sockets=[self._socket_of(number) for number in range(_NODES)],
             listen=listen_on,
-            public_port=port,
+            redirect_listen=[name for names in redirect_on for name in names],
+            public_port=self.address.port,
             status_listen=f"unix:{self._run / 'status.sock'}",
             folder=str(self._run / "proxy"),
             access_log=str(self._folder.logs / "access.log"),
@@ -193,6 +198,7 @@ class StackSupervisor(Overseer):
             grace=self._grace + 5,
             max_body=max_body,
         )
+        listeners = [listener for opened, _ in self._opened for listener in opened]
         return Proxy(program, settings, listeners, self.address, self._folder.path)
 
     def _make_node(self, number: int) -> Granian:
@@ -345,6 +351,12 @@ class StackSupervisor(Overseer):
 
 def _lives(service: Service) -> bool:
     return service.child is not None and service.child.exit_code is None
+
+
+def _named(listeners: Sequence[socket.socket], address: Address) -> list[str]:
+    """Addresses as the proxy writes them."""
+    names = {listener.getsockname()[0] for listener in listeners} or {address.host}
+    return [f"[{name}]:{address.port}" if ":" in name else f"{name}:{address.port}" for name in names]
 
 
 def read_variables(file: Path) -> dict[str, str]:
