@@ -125,10 +125,8 @@ class StackSupervisor(Overseer):
         self._pgbouncer = self._make_pgbouncer(settings.database.pool_size)
         listeners, self.address = listen(Address(options.host, options.port), 1)
         self._opened = [(listeners, self.address)]
-        self.redirect: Address | None = None
         if options.redirect_port is not None:
             self._opened.append(listen(Address(options.host, options.redirect_port), 1))
-            self.redirect = self._opened[-1][1]
         self.proxy = self._make_proxy(program, settings.limits.max_body_bytes)
         self._nodes = [self._make_node(number) for number in range(_NODES)]
         self._reloads = 0

@@ -97,6 +97,12 @@ def test_what_only_one_proxy_knows_is_written_for_it_alone(tmp_path: Path) -> No
     assert "ssl http2;" in written[old]
 
 
+@pytest.mark.parametrize(("port", "said"), [(443, ""), (8443, ":8443")])
+def test_plain_http_is_sent_to_the_port_of_tls(tmp_path: Path, port: int, said: str) -> None:
+    settings = msgspec.structs.replace(proxy_settings(tmp_path, ("c.pem", "k.pem")), public_port=port)
+    assert f"return 308 https://$host{said}$request_uri;" in proxy_configuration(find_proxy(), settings)
+
+
 def test_nginx_takes_the_containers_configuration_but_for_what_angie_alone_knows(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     text = container_files()["angie.conf"].replace("/run/secrets/tls_certificate_key", key)
