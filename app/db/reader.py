@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Self
 
+import asyncpg
 from asyncpg import Connection, Record
 
 from app.db.connecting import connect
@@ -119,7 +120,7 @@ class Loan:
         return self._connection
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is asyncio.CancelledError:
-            # Its answer is still under way, and must not be taken for that of another statement.
+        if kind is not None and issubclass(kind, (asyncio.CancelledError, asyncpg.InternalClientError)):
+            # What is still under way on it must not be taken for the answer of another statement.
             self._connection.terminate()
         self._reader.give_back(self._connection, self._opened_at)

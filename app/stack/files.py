@@ -82,8 +82,8 @@ def container_files() -> dict[str, str]:
         socket_mode="0770",
     )
     sockets = {
-        "listen_addresses": "''",
-        "unix_socket_directories": "'/run/postgresql'",
+        "listen_addresses": "",
+        "unix_socket_directories": "/run/postgresql",
         "unix_socket_permissions": "0770",
     }
     return {
@@ -124,7 +124,7 @@ def systemd_files(installation: Installation) -> dict[str, str]:
         auth_file=f"{etc}/secrets/pgbouncer_users",
         client_connections=_CLIENTS,
     )
-    sockets = {"unix_socket_directories": f"'{installation.postgres_sockets}'"}
+    sockets = {"unix_socket_directories": installation.postgres_sockets}
     return {
         "proxy.conf": proxy_configuration(installation.proxy, proxy),
         "pgbouncer.ini": pgbouncer_configuration(installation.pgbouncer_version, pgbouncer),

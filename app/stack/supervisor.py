@@ -38,7 +38,8 @@ RELOAD: Final = signal.SIGUSR1
 """Not SIGHUP, which a closed terminal sends to end everything."""
 _NODES: Final = 2
 _OTHER_CONNECTIONS: Final = 30
-_SOON: Final = 5.0
+_STARTS_APART: Final = 0.25
+_FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 
 
@@ -274,8 +275,8 @@ class StackSupervisor(Overseer):
         await together(*(server.stop() for server in self._servers.values()))
 
     async def _revive(self, service: Service, ending: str) -> None:
-        """As often as it takes, after a pause where the last start was not long ago."""
-        pause = 0.5 if time.monotonic() - self._last_starts.get(service.name, -_SOON) < _SOON else 0.0
+        """As often as it takes, with longer and longer pauses after starts that failed."""
+        pause = self._last_starts.get(service.name, 0.0) + _STARTS_APART - time.monotonic()
         while True:
             await asyncio.sleep(pause)
             self._last_starts[service.name] = time.monotonic()
@@ -286,7 +287,7 @@ class StackSupervisor(Overseer):
                         await service.start()
             except StartFailed as error:
                 self._say(str(error))
-                pause = min(_LONGEST_PAUSE, max(0.5, 2 * pause))
+                pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * pause))
             else:
                 self._tell_state()
                 return

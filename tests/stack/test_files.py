@@ -16,12 +16,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from valkey import Valkey
 
-from app.embedded.binaries import postgres_program
+from app.embedded.binaries import postgres_program, valkey_program
 from app.embedded.process import unprivileged
 from app.security.keys import KeyRing
-from app.stack.databases import postgres_settings, scram_secret
-from app.stack.files import CONTAINERS, Installation, container_files, systemd_files
+from app.stack.databases import postgres_settings, scram_secret, valkey_users
+from app.stack.files import CONTAINERS, TARGETS, Installation, container_files, systemd_files
 from app.stack.pgbouncer import PgBouncerSettings, pgbouncer_configuration, pgbouncer_users
 from app.stack.programs import ProxyProgram, find_pgbouncer, find_proxy, in_wheel, pgbouncer_version
 from app.stack.proxy import ProxySettings, proxy_configuration
@@ -163,17 +164,6 @@ def test_the_files_of_the_containers_are_those_of_the_templates() -> None:
     subprocess.run(["sh", "-n", str(CONTAINERS / "roles.sh")], check=True)
 
 
-@pytest.mark.parametrize(
-    "text", [container_files()["postgresql.conf"], systemd_files(Installation())["postgresql.conf"]]
-)
-def test_postgres_takes_its_configuration(tmp_path: Path, text: str) -> None:
-    (tmp_path / "PG_VERSION").write_text("18\n")
-    (tmp_path / "postgresql.conf").write_text(text)
-    command = [str(postgres_program("postgres")), "-D", str(tmp_path), "-C", "unix_socket_directories"]
-    asked = subprocess.run([*unprivileged()[0], *command], capture_output=True, text=True, check=False)
-    assert asked.stdout.strip() == "/run/postgresql", asked.stderr
-
-
 def test_valkey_and_postgres_are_told_to_keep_what_was_acknowledged() -> None:
     settings = postgres_settings(12 * 1024, 50)
     for name in ("fsync", "synchronous_commit", "full_page_writes"):
@@ -183,6 +173,48 @@ def test_valkey_and_postgres_are_told_to_keep_what_was_acknowledged() -> None:
     valkey = container_files()["valkey.conf"].splitlines()
     assert "appendonly yes" in valkey
     assert "maxmemory-policy noeviction" in valkey
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_postgres_takes_its_configuration(tmp_path: Path, target: str) -> None:
+    files = container_files() if target == "containers" else systemd_files(Installation())
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "postgresql.conf").write_text(files["postgresql.conf"])
+
+    def asked(name: str) -> str:
+        program = [str(postgres_program("postgres")), "-D", str(tmp_path / "data"), "-C", name]
+        command = [*unprivileged()[0], *program, "-c", f"config_file={tmp_path / 'postgresql.conf'}"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout.strip()
+
+    assert asked("synchronous_commit") == "on"
+    assert asked("unix_socket_directories") in {"/run/postgresql", "/var/run/postgresql"}
+    assert asked("shared_buffers") == "393216", "in pages of 8 kB: a quarter of 12 GB"
+
+
+def test_valkey_takes_its_configuration(tmp_path: Path) -> None:
+    socket, users = tmp_path / "valkey.sock", tmp_path / "users.acl"
+    text = container_files()["valkey.conf"].replace("/run/valkey/valkey.sock", str(socket))
+    text = text.replace('"/data"', f'"{tmp_path}"').replace("/run/secrets/valkey_users", str(users))
+    (tmp_path / "valkey.conf").write_text(text)
+    users.write_text(valkey_users("secret"))
+    process = subprocess.Popen(
+        [str(valkey_program()), str(tmp_path / "valkey.conf")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "eady to accept connections" in line:
+                break
+        assert process.poll() is None, said
+        with Valkey.from_url(f"unix://:secret@{socket}") as client:
+            assert client.ping()
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 class TestCompose:

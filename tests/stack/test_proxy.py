@@ -180,6 +180,31 @@ async def test_an_address_that_asks_too_much_is_refused_and_no_other(start: Star
     assert refused[0].headers["retry-after"] == "1"
 
 
+async def test_an_address_with_too_many_requests_at_a_time_is_refused_and_no_other(start: Start) -> None:
+    front = await start(connections=2)
+    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def hold(line: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
+        arrived.release()
+        await go_on.wait()
+        await echo(line, headers, writer)
+
+    for node in front.nodes:
+        node.answer = hold
+    async with front.client("127.0.0.7") as many, front.client("127.0.0.8") as other:
+        waiting = [asyncio.create_task(many.get("/x")) for _ in range(2)]
+        for _ in waiting:
+            await arrived.acquire()
+        refused = await many.get("/x")
+        waiting.append(asyncio.create_task(other.get("/x")))
+        await arrived.acquire()
+        go_on.set()
+        assert [(await answer).status_code for answer in waiting] == [200] * 3
+        assert_problem(refused, 429)
+        assert refused.headers["retry-after"] == "1"
+        assert (await many.get("/x")).status_code == 200
+
+
 async def test_what_can_be_repeated_goes_to_the_other_node(start: Start) -> None:
     front = await start()
     front.nodes[0].answer = hang_up
