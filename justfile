@@ -89,6 +89,10 @@ lint:
 test *options:
     {{ uv }} run pytest {{ options }}
 
+# each part of the production stack is killed so many times under load
+kills times="200":
+    KILLS={{ times }} {{ uv }} run pytest -n 0 -s tests/stack/test_kills.py
+
 # what a request costs, compared with a bare handler
 bench *options:
     {{ uv }} run python -m loadtests.bench {{ options }}

@@ -184,6 +184,14 @@ class LogSettings(Node, frozen=True, kw_only=True):
         str,
         variable("PROMETHEUS_MULTIPROC_DIR", "Where this machine's workers share their counters; unset: each its own."),
     ] = ""
+    traces_endpoint: Annotated[
+        str,
+        variable(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OpenTelemetry's collector, as `http://127.0.0.1:4318`; needs the extra `otel`; unset: no traces.",
+            pattern=r"^https?://\S*[^\s/]$",
+        ),
+    ] = ""
 
 
 class Settings(Node, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from itertools import cycle
+from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
@@ -242,9 +243,11 @@ class Load:
             group.create_task(self._work(writer))
         return self
 
-    async def __aexit__(self, *exception: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         self._ended.set()
-        await self._exits.__aexit__(*exception)
+        await self._exits.__aexit__(kind, error, where)
 
     async def works(self) -> None:
         """Wait until a write is acknowledged."""

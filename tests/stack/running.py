@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 from uuid import uuid4
 
 import httpx
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from app.cli.stack import stack_group
-from tests.cli.up import ENVIRONMENT, LITESTAR, Up, tree, until
+from tests.cli.up import ENVIRONMENT, LITESTAR, Process, Up, tree, until
 
 SLOW = 120.0
 """Far more than anything takes here on a machine of its own."""
@@ -25,9 +25,9 @@ class Stack(Up):
     command: ClassVar[tuple[str, ...]] = ("stack", "up")
     ends_within: ClassVar[float] = 60.0
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Another command of the group, on the same data folder."""
-        return self.command_of("stack", *arguments)
+    def run(self, *arguments: str) -> Result:
+        """Another command of the group on the same data folder; in this process, since a new one takes a second."""
+        return CliRunner().invoke(stack_group, [*arguments, "--data", str(self.data)])
 
     def command_of(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Any command on the same data folder."""
@@ -35,9 +35,8 @@ class Stack(Up):
         return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=SLOW, check=False)
 
     def status(self) -> dict[str, Any]:
-        """What `litestar stack status` tells; in this process, since a new one takes longer than the rest of a test."""
-        told = CliRunner().invoke(stack_group, ["status", "--json", "--data", str(self.data)])
-        found: dict[str, Any] = json.loads(told.stdout)
+        """What `litestar stack status` tells."""
+        found: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
         return found
 
     def part(self, name: str) -> int:
@@ -47,9 +46,12 @@ class Stack(Up):
 
     def worker(self, node: str) -> int | None:
         """The process id of a node's newest worker, which is the only one unless it is being replaced."""
-        parent = self.part(node)
-        children = [process for process in tree(parent) if process.pid != parent]
+        children = self.children(node)
         return max(children, key=lambda process: int(process.started)).pid if children else None
+
+    def children(self, name: str) -> list[Process]:
+        """The processes of a part, but for the first one."""
+        return [process for process in tree(self.part(name)) if process.pid != self.part(name)]
 
     def logged(self, identity: str) -> dict[str, Any] | None:
         """What the application logged of a request."""
@@ -132,6 +134,11 @@ class Person:
         """Store a row."""
         unit = {"name": uuid4().hex, "exercises": []}
         return await self.client.post("/api/v1/training-units", json=unit, headers=self.headers)
+
+    async def rename(self, unit: str) -> httpx.Response:
+        """Change a row that is stored."""
+        body = {"name": uuid4().hex}
+        return await self.client.patch(f"/api/v1/training-units/{unit}", json=body, headers=self.headers)
 
     async def stored(self) -> set[str]:
         """The ids of what was stored."""

@@ -13,11 +13,12 @@ import pytest
 
 from app.embedded.folder import socket_folder
 from app.embedded.listener import Address, listen, release
-from app.http.context import RequestContext
+from app.http.context import TRACE_PARENT, RequestContext
 from app.settings import load_settings
 from app.stack.programs import find_proxy, in_wheel
 from app.stack.proxy import Proxy, ProxySettings
 from tests.stack.test_files import write_certificate
+from tests.waiting import eventually
 
 SANE = re.compile(r"[0-9a-f]{32}")
 
@@ -346,3 +347,34 @@ async def test_the_nginx_of_the_wheel_does_the_same(start: Start) -> None:
         for node in front.nodes:
             node.answer = hang_up
         assert_problem(await client.post("/x"), 502)
+
+
+async def test_traces_are_handed_on_where_they_are_written_as_they_must_be(start: Start) -> None:
+    front = await start()
+    mine = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    refused = (
+        None,
+        "",
+        mine.upper(),
+        mine + "-more",
+        "ff" + mine[2:],
+        "00-" + "0" * 32 + mine[35:],
+        mine[:36] + "0" * 16 + "-01",
+    )
+    async with front.client() as client:
+        sent = headers_of(await client.get("/x", headers={"traceparent": mine, "tracestate": "vendor=1"}))
+        assert sent["traceparent"] == mine
+        assert "tracestate" not in sent
+        traces = [mine]
+        for header in refused:
+            headers = {"X-Request-ID": "chosen"} | ({} if header is None else {"traceparent": header})
+            traces.append(headers_of(await client.get("/x", headers=headers))["traceparent"])
+    assert all(TRACE_PARENT.fullmatch(trace.encode()) for trace in traces)
+    assert len(set(traces)) == len(traces)
+    asked = [trace.split("-")[1] for trace in traces]
+    await eventually(lambda: [line["traceId"] for line in logged(front) if line["path"] == "/x"] == asked)
+
+
+def logged(front: Front) -> list[dict[str, Any]]:
+    """What the log says, which a request is written to after its answer."""
+    return [json.loads(line) for line in front.log.read_text().splitlines()]

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -17,8 +18,10 @@ from valkey.exceptions import NoPermissionError
 from app.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
 from app.stack.pgbouncer import PORT
 from tests.cli.up import ENVIRONMENT, LITESTAR, until
+from tests.servers import database_url, driver_url
 from tests.stack.programs import need
-from tests.stack.running import PASSWORD, Person, Stack, running_stack
+from tests.stack.running import PASSWORD, SLOW, Person, Stack, running_stack
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
 
@@ -177,15 +180,46 @@ async def test_valkey_lets_the_service_do_what_it_needs_and_no_more(stack: Stack
 async def test_new_passwords_and_the_reload_that_brings_them_lose_no_request(stack: Stack) -> None:
     former = passwords(stack)
     before = {name: stack.part(name) for name in ("Node 0", "Node 1", "nginx", "PgBouncer", "PostgreSQL")}
-    statuses, acknowledged = await load(stack, ("rotate-passwords",))
+    async with asyncio.TaskGroup() as group:
+        slow = group.create_task(_writes_that_outlast_their_node(stack))
+        loaded = group.create_task(load(stack, ("rotate-passwords",)))
+    statuses, acknowledged = loaded.result()
     assert set(statuses) == {200, 201}
     assert len({*former, *passwords(stack)}) == 4
     with pytest.raises(asyncpg.PostgresError):
         await connected(str(stack.data / "run"), former[0])
     await (await connected(str(stack.data / "run"), passwords(stack)[0])).close()
     assert set(acknowledged.values()) == {1}
+    assert slow.result() == [200, 200]
     after = {name: stack.part(name) for name in before}
     assert {name for name in before if before[name] != after[name]} == {"Node 0", "Node 1"}
+
+
+async def _writes_that_outlast_their_node(stack: Stack) -> list[int]:
+    """One at each node, held up from before a new one is there until some time after."""
+
+    def processes() -> int:
+        return len(stack.named("app.embedded.granian"))
+
+    server = await asyncpg.connect(driver_url(database_url(EmbeddedPostgres(stack.data).superuser_url, "irontrack")))
+    try:
+        async with stack.client() as client, asyncio.TaskGroup() as group:
+            person = await Person.signed_in(client)
+            unit = (await person.write()).json()["id"]
+            of_old_nodes = processes()
+            await eventually(lambda: processes() > of_old_nodes, SLOW)
+            async with server.transaction():
+                await server.execute("SELECT FROM training_units WHERE id = $1 FOR UPDATE", unit)
+                held = [group.create_task(person.rename(unit)) for _ in range(2)]
+                waiting = "SELECT count(*) >= 2 FROM pg_locks WHERE NOT granted"
+                await eventually(partial(server.fetchval, waiting), SLOW)
+                await eventually(lambda: processes() > of_old_nodes + 1, SLOW)
+                for _ in range(20):
+                    # Meanwhile the old one is told to end.
+                    assert (await person.write()).status_code == 201
+    finally:
+        await server.close()
+    return [task.result().status_code for task in held]
 
 
 async def test_new_keys_sign_nobody_out(stack: Stack) -> None:
@@ -212,7 +246,7 @@ async def test_a_reload_that_can_not_succeed_changes_nothing(stack: Stack) -> No
         refused = stack.run("reload")
     finally:
         keys.write_text(kept)
-    assert refused.returncode == 1
+    assert refused.exit_code == 1
     assert "Node 0" in refused.stderr
     assert stack.part("Node 0") == before
     assert stack.status()["well"] is True
