@@ -39,10 +39,19 @@ stack-files:
 stack-secrets folder="./secrets":
     {{ uv }} run litestar stack secrets {{ folder }}
 
-# after a new password of PgBouncer or of the application in the containers: tell both sides
+# after a new password of PgBouncer in the containers: tell both sides
 pgbouncer-sync folder="./secrets": (stack-secrets folder)
     IRONTRACK_SECRETS={{ folder }} docker compose exec postgres /docker-entrypoint-initdb.d/roles.sh
     IRONTRACK_SECRETS={{ folder }} docker compose kill --signal HUP pgbouncer
+
+# a new password of the application's role in the containers, while they run; PostgreSQL hears of it first
+database-password folder="./secrets":
+    #!/bin/sh
+    set -eu
+    export IRONTRACK_SECRETS="{{ folder }}"
+    new=$(python3 -c 'import secrets; print(secrets.token_urlsafe(24))')
+    printf %s "$new" | docker compose exec --no-TTY postgres /docker-entrypoint-initdb.d/roles.sh new
+    printf %s "$new" > "{{ folder }}/database_password"
 
 # a dump of the database, verified by restoring it
 backup file *options:

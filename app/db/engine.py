@@ -1,5 +1,6 @@
 """The engine: one pool for each worker, watched for slow and failed statements."""
 
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 
 from app.db.base import Base
+from app.db.connecting import connect
 from app.db.statements import observe_engine, observe_queries
 from app.settings import Settings
 
@@ -89,6 +91,7 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
                 "timeout": CONNECT_WITHIN,
                 "statement_cache_size": cache,
                 "prepared_statement_cache_size": cache,
+                "async_creator_fn": partial(connect, password_file=settings.database.password_file),
             },
         ),
         alembic_config=AlembicAsyncConfig(script_location=str(MIGRATIONS), version_table_name="alembic_version"),

@@ -14,6 +14,7 @@ from typing import Self
 import asyncpg
 from asyncpg import Connection, Record
 
+from app.db.connecting import connect
 from app.db.engine import CONNECT_WITHIN, note_wait
 from app.db.statements import observe_queries
 from app.settings import Settings
@@ -111,8 +112,9 @@ class Reader:
         return await self._connect()
 
     async def _connect(self) -> tuple[Connection, float]:
-        connection = await asyncpg.connect(
+        connection = await connect(
             self._settings.driver_url,
+            password_file=self._settings.database.password_file,
             timeout=CONNECT_WITHIN,
             statement_cache_size=self._settings.database.statement_cache,
         )

@@ -98,6 +98,12 @@ def test_what_only_one_proxy_knows_is_written_for_it_alone(tmp_path: Path) -> No
     assert "ssl http2;" in written[old]
 
 
+@pytest.mark.parametrize(("port", "said"), [(443, ""), (8443, ":8443")])
+def test_plain_http_is_sent_to_the_port_of_tls(tmp_path: Path, port: int, said: str) -> None:
+    settings = msgspec.structs.replace(proxy_settings(tmp_path, ("c.pem", "k.pem")), public_port=port)
+    assert f"return 308 https://$host{said}$request_uri;" in proxy_configuration(find_proxy(), settings)
+
+
 def test_nginx_takes_the_containers_configuration_but_for_what_angie_alone_knows(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     text = container_files()["angie.conf"].replace("/run/secrets/tls_certificate_key", key)
@@ -297,6 +303,12 @@ def test_secrets_are_made_once_and_what_follows_from_them_is_kept_in_step(tmp_pa
     (folder / "valkey_password").chmod(0o600)
     (folder / "valkey_password").write_text("another")
     assert make_secrets(folder) == ["valkey_users"]
+
+    mounted = (folder / "pgbouncer_password").stat().st_ino
+    assert make_secrets(folder, ["pgbouncer_password"]) == ["pgbouncer_password", "pgbouncer_users"]
+    assert (folder / "pgbouncer_password").stat().st_ino == mounted
+    assert (folder / "pgbouncer_password").read_text() != before["pgbouncer_password"]
+    assert (folder / "database_password").read_text() == before["database_password"]
 
 
 def test_a_scram_secret_is_that_of_postgres() -> None:

@@ -33,7 +33,8 @@ _SIGN_INS = 60
 def stack() -> Iterator[Stack]:
     """One stack for all tests of this file."""
     need("nginx", "pgbouncer")
-    variables = {"RATE_LIMIT_READS": "0", "RATE_LIMIT_SIGN_IN": str(_SIGN_INS)}
+    # Connections are opened all the time, so that none may depend on when.
+    variables = {"RATE_LIMIT_READS": "0", "RATE_LIMIT_SIGN_IN": str(_SIGN_INS), "POOL_RECYCLE": "1"}
     with (
         TemporaryDirectory(prefix="irontrack-test-") as folder,
         running_stack(Path(folder) / "d", "--server-connections", "10", **variables) as running,
@@ -143,15 +144,26 @@ async def test_sessions_share_few_connections(stack: Stack) -> None:
         await connection.close()
 
 
+def passwords(stack: Stack) -> list[str]:
+    """The application's and PgBouncer's."""
+    return [(stack.data / f"{name}.password").read_text() for name in ("database", "pgbouncer")]
+
+
+async def connected(
+    folder: str, password: str, user: str = "irontrack", port: int = PORT
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """Through PgBouncer, unless another port is named."""
+    place = {"host": folder, "port": port, "database": "irontrack", "statement_cache_size": 0}
+    return await asyncpg.connect(user=user, password=password, **place)
+
+
 async def test_pgbouncer_refuses_a_wrong_password_and_superusers(stack: Stack) -> None:
     folder = str(stack.data / "run")
-    password = (stack.data / "postgres.password").read_text()
-    for user, secret in (("irontrack", "wrong"), ("postgres", password)):
+    superuser = (stack.data / "postgres.password").read_text()
+    for user, secret in (("irontrack", "wrong"), ("irontrack", superuser), ("postgres", superuser)):
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
-            await asyncpg.connect(host=folder, port=PORT, user=user, password=secret, database="irontrack")
-    good = await asyncpg.connect(
-        host=folder, port=PORT, user="irontrack", password=password, database="irontrack", statement_cache_size=0
-    )
+            await connected(folder, secret, user)
+    good = await connected(folder, passwords(stack)[0])
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await good.fetch("SELECT * FROM pgbouncer.get_auth('postgres')")
     await good.close()
@@ -165,14 +177,18 @@ async def test_valkey_lets_the_service_do_what_it_needs_and_no_more(stack: Stack
                 await valkey.execute_command(*command.split())
 
 
-async def test_a_reload_loses_no_request_and_takes_over_a_new_password(stack: Stack) -> None:
-    (stack.data / "pgbouncer.password").write_text(uuid4().hex)
+async def test_new_passwords_and_the_reload_that_brings_them_lose_no_request(stack: Stack) -> None:
+    former = passwords(stack)
     before = {name: stack.part(name) for name in ("Node 0", "Node 1", "nginx", "PgBouncer", "PostgreSQL")}
     async with asyncio.TaskGroup() as group:
         slow = group.create_task(_writes_that_outlast_their_node(stack))
-        loaded = group.create_task(load(stack, ("reload",)))
+        loaded = group.create_task(load(stack, ("rotate-passwords",)))
     statuses, acknowledged = loaded.result()
     assert set(statuses) == {200, 201}
+    assert len({*former, *passwords(stack)}) == 4
+    with pytest.raises(asyncpg.PostgresError):
+        await connected(str(stack.data / "run"), former[0])
+    await (await connected(str(stack.data / "run"), passwords(stack)[0])).close()
     assert set(acknowledged.values()) == {1}
     assert slow.result() == [200, 200]
     after = {name: stack.part(name) for name in before}

@@ -185,7 +185,7 @@ http {
 % for address in settings.redirect_listen:
         listen ${address};
 % endfor
-        return 308 https://$host$request_uri;
+        return 308 https://$host${"" if settings.public_port == 443 else f":{settings.public_port}"}$request_uri;
     }
 
 % endif
