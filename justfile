@@ -39,10 +39,19 @@ stack-files:
 stack-secrets folder="./secrets":
     {{ uv }} run litestar stack secrets {{ folder }}
 
-# after a new password of PgBouncer or of the application in the containers: tell both sides
+# after a new password of PgBouncer in the containers: tell both sides
 pgbouncer-sync folder="./secrets": (stack-secrets folder)
     IRONTRACK_SECRETS={{ folder }} docker compose exec postgres /docker-entrypoint-initdb.d/roles.sh
     IRONTRACK_SECRETS={{ folder }} docker compose kill --signal HUP pgbouncer
+
+# a new password of the application's role in the containers, while they run; PostgreSQL hears of it first
+database-password folder="./secrets":
+    #!/bin/sh
+    set -eu
+    export IRONTRACK_SECRETS="{{ folder }}"
+    new=$(python3 -c 'import secrets; print(secrets.token_urlsafe(24))')
+    printf %s "$new" | docker compose exec --no-TTY postgres /docker-entrypoint-initdb.d/roles.sh new
+    printf %s "$new" > "{{ folder }}/database_password"
 
 # a dump of the database, verified by restoring it
 backup file *options:
@@ -80,6 +89,10 @@ lint:
 test *options:
     {{ uv }} run pytest {{ options }}
 
+# each part of the production stack is killed so many times under load
+kills times="200":
+    KILLS={{ times }} {{ uv }} run pytest -n 0 -s tests/stack/test_kills.py
+
 # what a request costs, compared with a bare handler
 bench *options:
     {{ uv }} run python -m loadtests.bench {{ options }}
@@ -111,6 +124,18 @@ load-seed *options:
 # a crowd at work, against a running service: `just load --host unix:///run/node.sock --users 100 --run-time 5m`
 load *options:
     {{ uv }} run locust --config loadtests/locust.conf {{ options }}
+
+# requests at a constant rate, with latencies from when they were to be sent: `just open-loop URL --path … --rate …`
+open-loop *options:
+    {{ uv }} run python -m loadtests.openloop {{ options }}
+
+# a command on a weaker machine: two cores of half the speed, a disk of 7200 rpm: `just weakbox litestar stack up`
+weakbox *command:
+    {{ uv }} run python -m loadtests.weakbox {{ command }}
+
+# what the stack carries, normal and weak: `just report run --again` measures, `just report render` writes REPORT.md
+report *options="render":
+    {{ uv }} run python -m loadtests.report {{ options }}
 
 # the dependencies with their hashes, for installations without uv
 lock:

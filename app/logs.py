@@ -22,10 +22,12 @@ from msgspec import Struct
 
 from app.settings import Settings
 
-__all__ = ("AccessRecord", "LogWriter", "configure_logging", "request_id")
+__all__ = ("AccessRecord", "LogWriter", "configure_logging", "request_id", "trace_id", "writer")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being answered; empty outside of one."""
+trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+"""The id of the trace that the request belongs to (W3C Trace Context); empty outside of one."""
 
 _INTERVAL = 0.1
 _SECRET_NAME = re.compile(r"password|passwd|secret|token|authorization|cookie|api_?key|private|jwk|hash", re.IGNORECASE)
@@ -44,6 +46,7 @@ class AccessRecord(NamedTuple):
 
     time: float
     request_id: str
+    trace_id: str
     method: str
     path: str
     route: str
@@ -60,6 +63,7 @@ class _AccessLine(Struct):
     level: str
     event: str
     request_id: str
+    trace_id: str
     method: str
     path: str
     route: str
@@ -74,10 +78,12 @@ class LogWriter:
 
     Attributes:
         observers: called in the thread with each access record, to count it.
+        lost: lines that could not be written.
     """
 
     def __init__(self) -> None:
         self.observers: list[Callable[[AccessRecord], None]] = []
+        self.lost = 0
         self._pending: deque[bytes | AccessRecord] = deque()
         self._renders: Callable[[AccessRecord], bytes] = render_access_json
         self._logs_access = True
@@ -113,7 +119,7 @@ class LogWriter:
                     entry = self._renders(entry)
                 lines.append(entry)
             if lines:
-                self._write(b"\n".join(lines) + b"\n")
+                self._write(lines)
 
     def _start(self) -> None:
         self._stopping.clear()
@@ -133,13 +139,14 @@ class LogWriter:
         while not self._stopping.wait(_INTERVAL):
             self.flush()
 
-    def _write(self, text: bytes) -> None:
+    def _write(self, lines: list[bytes]) -> None:
+        text = b"\n".join(lines) + b"\n"
         try:
             sys.stderr.buffer.write(text)
             sys.stderr.buffer.flush()
         except (OSError, ValueError, AttributeError):
             # The terminal is gone, or a test runner has replaced the stream: logging must not end the service.
-            pass
+            self.lost += len(lines)
         if self._file is not None:
             self._file.emit(logging.LogRecord("", 0, "", 0, text.decode("utf-8", "replace").rstrip("\n"), None, None))
 
@@ -153,10 +160,10 @@ def _moment(time: float) -> str:
 
 def render_access_json(record: AccessRecord) -> bytes:
     """A request as one JSON line."""
-    time, identity, method, path, route, status, seconds, user_id, address = record
-    moment, milliseconds = datetime.fromtimestamp(time, UTC), round(seconds * 1000, 2)
+    time, identity, trace, method, path, route, status, seconds, user_id, address = record
+    moment, took = datetime.fromtimestamp(time, UTC), round(seconds * 1000, 2)
     return _encode(
-        _AccessLine(moment, "info", "request", identity, method, path, route, status, milliseconds, user_id, address)
+        _AccessLine(moment, "info", "request", identity, trace, method, path, route, status, took, user_id, address)
     )
 
 
@@ -182,9 +189,10 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
     return event
 
 
-def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _add_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if current := request_id.get():
         event.setdefault("request_id", current)
+        event.setdefault("trace_id", trace_id.get())
     return event
 
 
@@ -225,7 +233,7 @@ def configure_logging(settings: Settings) -> None:
         renderer = [redact, structlog.dev.ConsoleRenderer(colors=True)]
     structlog.configure(
         processors=[
-            _add_request_id,
+            _add_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *renderer,

@@ -1,8 +1,8 @@
 """The one plugin that puts the parts together: routes, dependencies, errors, life span and commands."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 from advanced_alchemy.extensions.litestar import SQLAlchemyAsyncConfig
 from click import Group
@@ -11,6 +11,7 @@ from litestar.config.app import AppConfig
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.plugins import CLIPlugin, InitPlugin
+from litestar.types import ASGIApp
 
 from app.domain.accounts.controllers import ACCOUNTS
 from app.domain.analytics.controllers import ANALYTICS
@@ -36,7 +37,10 @@ from app.logs import configure_logging, writer
 from app.resources import Resources
 from app.security.guards import principal_of
 from app.security.principal import Principal
-from app.settings import Settings
+from app.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from app.telemetry import Tracing
 
 __all__ = ("IronTrackPlugin", "surrounded")
 
@@ -46,6 +50,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
 
     Attributes:
         resources: the parts of the worker; usable while the app runs.
+        tracing: makes spans, where they are exported.
     """
 
     def __init__(self, settings: Settings, database: SQLAlchemyAsyncConfig) -> None:
@@ -55,6 +60,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
         """
         self.settings = settings
         self.resources = Resources(settings, database)
+        self.tracing = _tracing(settings) if settings.log.traces_endpoint else None
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Register everything."""
@@ -86,7 +92,10 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
 
     @asynccontextmanager
     async def _run(self, app: Litestar) -> AsyncIterator[None]:
-        async with self.resources.open() as resources:
+        async with AsyncExitStack() as stack:
+            if self.tracing:
+                await stack.enter_async_context(self.tracing.exported())
+            resources = await stack.enter_async_context(self.resources.open())
             app.state[BODY_DIGEST_KEY] = resources.tokens.keys.secret("idempotency")
             app.state[READER] = resources.reader
             yield
@@ -111,6 +120,7 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
             "jti": lambda: resources.jti,
             "throttle": lambda: resources.throttle,
             "health": lambda: resources.health,
+            "overview": lambda: resources.overview,
             "reader": lambda: resources.reader,
             "standby_reader": lambda: resources.standby_reader,
             "catalogue_memory": lambda: resources.catalogue_memory,
@@ -129,10 +139,20 @@ class IronTrackPlugin(InitPlugin, CLIPlugin):
         }
 
 
-def surrounded(app: Litestar) -> RequestContext:
+def surrounded(app: Litestar) -> ASGIApp:
     """The app inside of what surrounds every request."""
     plugin = app.plugins.get(IronTrackPlugin)
-    return RequestContext(app, plugin.settings, plugin.resources)
+    context = RequestContext(app, plugin.settings, plugin.resources)
+    return plugin.tracing.around(context) if plugin.tracing else context
+
+
+def _tracing(settings: Settings) -> "Tracing":
+    # Imported here because it is an extra, which takes time and memory where nobody wants it.
+    try:
+        from app.telemetry import Tracing  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `otel`: uv sync --extra otel.") from None
+    return Tracing(settings)
 
 
 def _principal(request: Request[Any, Any, Any]) -> Principal:

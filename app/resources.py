@@ -24,9 +24,12 @@ from app.domain.history.services import SessionReader
 from app.domain.imports.running import ImportRunner
 from app.domain.imports.workshop import Workshop
 from app.domain.sync.services import ChangeReader
+from app.domain.system.overview import Overview
 from app.domain.system.services import HealthService, sweep
+from app.gauges import Watched, watch_gauges
 from app.http.deadlines import Deadlines
 from app.http.limits import RateLimiter
+from app.logs import writer
 from app.security.authenticator import Authenticator
 from app.security.broadcast import Broadcast
 from app.security.invalidations import InvalidationRing
@@ -86,12 +89,14 @@ class Resources:
     deadlines: Deadlines
     limiter: RateLimiter
     health: HealthService
+    overview: Overview
     catalogue_memory: CatalogueMemory
     exercise_reader: ExerciseReader
     session_reader: SessionReader
     change_reader: ChangeReader
     workshop: Workshop
     import_runner: ImportRunner
+    watched: Watched
 
     def __init__(self, settings: Settings, database: SQLAlchemyAsyncConfig) -> None:
         self.settings = settings
@@ -136,9 +141,11 @@ class Resources:
                 self.transactions, self.reader, self.workshop, settings.limits.import_look
             )
             self.health = HealthService(settings, self.transactions.sessions, self.valkey)
+            self.overview = Overview(self.health, self.reader)
+            self.watched = Watched(engine, self.reader, self.deadlines, self.passwords, self.broadcast, ring, writer)
             await self.broadcast.start()
             stack.push_async_callback(self.broadcast.stop)
-            for work in (self._warm_pool(), self._sweep(), self.import_runner.run()):
+            for work in (self._warm_pool(), self._sweep(), self.import_runner.run(), watch_gauges(self.watched)):
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
             yield self
 

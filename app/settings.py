@@ -209,6 +209,14 @@ class LogSettings(Node, frozen=True, kw_only=True):
         str,
         variable("PROMETHEUS_MULTIPROC_DIR", "Where this machine's workers share their counters; unset: each its own."),
     ] = ""
+    traces_endpoint: Annotated[
+        str,
+        variable(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OpenTelemetry's collector, as `http://127.0.0.1:4318`; needs the extra `otel`; unset: no traces.",
+            pattern=r"^https?://\S*[^\s/]$",
+        ),
+    ] = ""
 
 
 class Settings(Node, frozen=True, kw_only=True):
@@ -238,7 +246,8 @@ class Settings(Node, frozen=True, kw_only=True):
             return Path(self.security.revocation_file)
         memory = Path("/dev/shm")  # noqa: S108 (the file is created with mode 0600 and checked for its owner)
         folder = memory if memory.is_dir() else Path(tempfile.gettempdir())
-        name = hashlib.sha256(self.database.url.encode()).hexdigest()[:16]
+        place = re.sub(r":[^:@/]*@", "@", self.database.url)
+        name = hashlib.sha256(place.encode()).hexdigest()[:16]
         return folder / f"irontrack-{os.getuid()}-{name}"
 
     @property
@@ -286,7 +295,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     ):
         branch = tree.get(section, {})
         if branch.get(url) and branch.get("password_file"):
-            branch[url] = _with_password(branch[url], name, Path(branch["password_file"]))
+            branch |= _password_from_file(branch, url, name)
     settings = Settings(
         **{section.name: section.type(**tree.get(section.name, {})) for section in msgspec.structs.fields(Settings)}
     )
@@ -313,18 +322,20 @@ def _with_driver(url: str) -> str:
     return f"postgresql+asyncpg://{authority}{slash}{tail.replace('sslmode=', 'ssl=')}" if separator else ""
 
 
-def _with_password(url: str, name: str, file: Path) -> str:
-    """A URL that has no password yet, with the one of a file."""
+def _password_from_file(branch: Mapping[str, str], field: str, name: str) -> dict[str, str]:
+    """A URL that has no password yet, with the one of a file; a URL that has one needs no file."""
+    url = branch[field]
     scheme, separator, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     user, at, host = authority.rpartition("@")
     if ":" in user:
-        return url
+        return {"password_file": ""} if field == "url" else {}
     try:
-        password = file.read_text().strip()
+        password = Path(branch["password_file"]).read_text().strip()
     except (OSError, ValueError):
         raise SettingsError(f"{name} can't be used: the file can't be read.") from None
-    return f"{scheme}{separator}{user}:{quote(password, safe='')}@{host if at else authority}{slash}{path}"
+    secret = quote(password, safe="")
+    return {field: f"{scheme}{separator}{user}:{secret}@{host if at else authority}{slash}{path}"}
 
 
 def _parse(item: Variable, text: str) -> Any:

@@ -138,25 +138,30 @@ def _answers(port: int, path: str) -> bool:
 
 def _worker_below(pid: int) -> int:
     """The process that holds no child of its own and runs Granian's worker: the youngest of its kind."""
-    workers = [found for found in _descendants(pid) if _is_worker(found)]
+    workers = [found for found in descendants(pid) if is_worker(found)]
     if len(workers) != 1:
         raise RuntimeError(f"Expected one worker, found {len(workers)}.")
     return workers[0]
 
 
-def _is_worker(pid: int) -> bool:
-    command = _command(pid)
-    parent = _command(_parent(pid))
+def is_worker(pid: int) -> bool:
+    """Whether a process is one of Granian's workers."""
+    command = command_of(pid)
+    parent = command_of(_parent(pid))
     return "granian" in command and "granian" in parent and "resource_tracker" not in command
 
 
-def _descendants(pid: int) -> Iterator[int]:
-    children = [
-        int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _parent(int(entry.name)) == pid
-    ]
-    for child in children:
-        yield child
-        yield from _descendants(child)
+def descendants(pid: int) -> list[int]:
+    """All processes below one."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            children.setdefault(_parent(int(entry.name)), []).append(int(entry.name))
+    found, left = [], children.get(pid, [])
+    while left:
+        found.append(left.pop())
+        left = left + children.get(found[-1], [])
+    return found
 
 
 def _parent(pid: int) -> int:
@@ -165,7 +170,8 @@ def _parent(pid: int) -> int:
     return 0
 
 
-def _command(pid: int) -> str:
+def command_of(pid: int) -> str:
+    """The command line of a process; empty when it has ended."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     return ""

@@ -6,6 +6,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Final
 
 import asyncpg
@@ -17,15 +18,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli.running import data_option
 from app.cli.service import Teller, end_owner, fail, open_standard_streams, owned, prepare, send_to_owner
 from app.cli.setup import prepare_database
-from app.embedded import DataFolder, FolderError, NotEmbeddable, StartFailed
-from app.embedded.folder import Owner
+from app.embedded import DataFolder, EmbeddedPostgres, FolderError, NotEmbeddable, StartFailed
+from app.embedded.folder import Owner, replace_secret
 from app.embedded.listener import Address, AddressError
+from app.embedded.postgres import OWNER, OWNER_FILE
 from app.http.context import API
 from app.settings import SettingsError, load_settings
+from app.stack.databases import apply_roles
 from app.stack.files import CONTAINERS, TARGETS, Installation, container_files, systemd_files, write_files
 from app.stack.node import serve_node
+from app.stack.pgbouncer import AUTH_USER
 from app.stack.programs import find_proxy
-from app.stack.secrets import make_secrets
+from app.stack.secrets import RENEWABLE, make_secrets
 from app.stack.supervisor import RELOAD, StackOptions, StackRunning, StackSupervisor
 
 __all__ = ("stack_group",)
@@ -50,6 +54,7 @@ def stack_group() -> None:
 @click.option("--workers", type=click.IntRange(2, 64), default=2, show_default=True, help="Over both nodes.")
 @click.option("--certificate", type=_file, help="A PEM file: TLS and HTTP/2.")
 @click.option("--certificate-key", type=_file, help="Its private key.")
+@click.option("--redirect-port", type=click.IntRange(0, 65535), help="Plain HTTP here, which sends everybody to TLS.")
 @click.option("--proxy", default="", help="The proxy's program; else Angie, else nginx.")
 @click.option("--pgbouncer/--no-pgbouncer", default=True, help="Between the nodes and the embedded PostgreSQL.")
 @click.option("--server-connections", type=click.IntRange(1, 500), default=20, show_default=True, help="Of PgBouncer.")
@@ -59,12 +64,14 @@ def stack_group() -> None:
 @click.option("--connections", type=click.IntRange(1), default=100, show_default=True, help="Of an address.")
 def up(
     data: Path, host: str, port: int, workers: int, certificate: str | None,
-    certificate_key: str | None, proxy: str,
+    certificate_key: str | None, redirect_port: int | None, proxy: str,
     server_connections: int, variables: str | None, rate: int, burst: int, connections: int, *, pgbouncer: bool
 ) -> None:  # fmt: skip
     """Run the stack until a signal comes. Whatever ends is started again."""
     if bool(certificate) != bool(certificate_key):
         fail("A certificate needs its key, and a key its certificate.")
+    if redirect_port is not None and not certificate:
+        fail("Without a certificate there is no TLS to send anybody to.")
     open_standard_streams()
     tell = Teller(time.monotonic())
     options = StackOptions(
@@ -75,6 +82,7 @@ def up(
         server_connections=server_connections,
         certificate=certificate or "",
         certificate_key=certificate_key or "",
+        redirect_port=redirect_port,
         variables_file=variables or "",
         rate=rate,
         burst=burst,
@@ -125,10 +133,39 @@ def down(data: Path) -> None:
 def reload(data: Path) -> None:
     """Take over new code, settings, configuration and certificate without losing a request; wait until it's done."""
     folder = DataFolder(data)
-    owner = _owner(folder)
-    state = _state(folder)
+    _reload(folder, *_running(folder))
+    click.echo("Reloaded.")
+
+
+@stack_group.command("rotate-passwords")
+@data_option
+def rotate_passwords(data: Path) -> None:
+    """Give the application and PgBouncer new passwords of the embedded PostgreSQL, without losing a request."""
+    folder = DataFolder(data)
+    owner, state = _running(folder)
+    if EmbeddedPostgres.name not in state.parts:
+        fail("PostgreSQL is not embedded there: it gets its new passwords where it runs.")
+    application, pooler = token_urlsafe(24), token_urlsafe(24)
+    try:
+        # Should we end after this, the next reload gives the roles back the passwords that the files have.
+        superuser_url = EmbeddedPostgres(folder.path).superuser_url
+        asyncio.run(apply_roles(superuser_url, {OWNER: application, AUTH_USER: pooler}))
+    except (OSError, asyncpg.PostgresError) as error:
+        fail(f"PostgreSQL can't be told: {error}")
+    replace_secret(folder.path / OWNER_FILE, application)
+    replace_secret(folder.path / "pgbouncer.password", pooler)
+    _reload(folder, owner, state)
+    click.echo("The passwords are new ones.")
+
+
+def _running(folder: DataFolder) -> tuple[Owner, StackRunning]:
+    owner, state = _owner(folder), _state(folder)
     if owner is None or state is None:
         fail("The stack does not run there.")
+    return owner, state
+
+
+def _reload(folder: DataFolder, owner: Owner, state: StackRunning) -> None:
     send_to_owner(owner, RELOAD)
     limit = time.monotonic() + _RELOADS_WITHIN
     while (now := _state(folder)) is None or now.reloads == state.reloads:
@@ -139,7 +176,6 @@ def reload(data: Path) -> None:
         time.sleep(0.05)
     if now.failure:
         fail(now.failure)
-    click.echo("Reloaded.")
 
 
 @stack_group.command("status")
@@ -221,9 +257,10 @@ def serve(uds: str, host: str, port: int, workers: int) -> None:
 
 @stack_group.command("secrets")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-def secrets(folder: Path) -> None:
+@click.option("--renew", multiple=True, type=click.Choice(RENEWABLE), help="Replace this password.")
+def secrets(folder: Path, renew: tuple[str, ...]) -> None:
     """Make the secrets that containers and units need, as files; those that exist stay as they are."""
-    changed = make_secrets(folder)
+    changed = make_secrets(folder, renew)
     click.echo(f"Made {', '.join(changed)} in {folder}." if changed else f"All secrets are in {folder}.")
 
 

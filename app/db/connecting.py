@@ -1,6 +1,11 @@
-"""New connections: to the one server of a URL, or to whichever of several is the one that is wanted."""
+"""New connections: to the one server of a URL, or to whichever of several is the one that is wanted; with the password
+that holds when they are opened."""
 
+import asyncio
 import socket
+from functools import partial
+from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import asyncpg
@@ -25,6 +30,10 @@ _TCP_OPTIONS: Final = (
     (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _GIVE_UP_AFTER * 1000),
 )
 """A machine that vanishes closes nothing: without these its connections would seem to live for a quarter of an hour."""
+_IN_STEP_WITHIN: Final = 5.0
+_PAUSE: Final = 0.1
+_REFUSALS: Final = ("08", "28")
+"""Classes of SQLSTATE: PgBouncer calls a wrong password a violation of the protocol."""
 
 
 def connection_parameters(url: str) -> dict[str, Any]:
@@ -42,12 +51,14 @@ class Connector:
     would spend all of it on the first one that is silent.
     """
 
-    def __init__(self, session: str = "read-write") -> None:
+    def __init__(self, password_file: str = "", session: str = "read-write") -> None:
         """
         Args:
+            password_file: holds the password; empty: it is among the parameters of each connection.
             session: what one of several servers has to offer, in the words of ``target_session_attrs``, unless the URL
                 says it.
         """
+        self._password_file = password_file
         self._session = session
         self._right: tuple[str, int] | None = None
 
@@ -70,13 +81,14 @@ class Connector:
         Raises:
             OSError, TimeoutError, asyncpg.PostgresError: there is none to be had.
         """
+        parameters["password_file"] = self._password_file
         if not isinstance(host, list):
-            return _noticing_death(await asyncpg.connect(host=host, port=port, timeout=timeout, **parameters))
+            return _noticing_death(await _connect(host=host, port=port, timeout=timeout, **parameters))
         parameters = {"target_session_attrs": self._session, **parameters, "timeout": timeout / len(host)}
         found: Exception | None = None
         for server in sorted(zip(host, port, strict=True), key=lambda server: server != self._right):
             try:
-                connection = await asyncpg.connect(host=server[0], port=server[1], **parameters)
+                connection = await _connect(host=server[0], port=server[1], **parameters)
             except (OSError, TimeoutError, asyncpg.PostgresError, TargetServerAttributeNotMatched) as error:
                 if not _may_be_elsewhere(error):
                     raise
@@ -99,3 +111,31 @@ def _noticing_death(connection: Connection) -> Connection:
             if (option := getattr(socket, name, None)) is not None:
                 link.setsockopt(level, option, value)
     return connection
+
+
+async def _connect(*, password_file: str, **options: Any) -> Connection:
+    """Connect as `asyncpg.connect` does.
+
+    A file is read again for each connection. A new password can't reach the file and PostgreSQL at the same moment:
+    one that is refused is read and tried again for a while.
+
+    Args:
+        password_file: holds the password; empty: it is among the other arguments.
+
+    Raises:
+        OSError, TimeoutError, asyncpg.PostgresError: there is no connection.
+    """
+    if not password_file:
+        return await asyncpg.connect(**options)
+    limit = monotonic() + _IN_STEP_WITHIN
+    while True:
+        try:
+            return await asyncpg.connect(**{**options, "password": partial(_read, password_file)})
+        except asyncpg.PostgresError as error:
+            if not str(error.sqlstate).startswith(_REFUSALS) or monotonic() > limit:
+                raise
+        await asyncio.sleep(_PAUSE)
+
+
+def _read(file: str) -> str:
+    return Path(file).read_text("utf-8").strip()

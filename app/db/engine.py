@@ -1,34 +1,72 @@
 """The engine: one pool for each worker, watched for slow and failed statements."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
-import structlog
 from advanced_alchemy.extensions.litestar import (
     AlembicAsyncConfig,
     AsyncSessionConfig,
     EngineConfig,
     SQLAlchemyAsyncConfig,
 )
-from asyncpg import Connection, Record
-from asyncpg.connection import LoggedQuery
+from prometheus_client import Histogram
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection
 
 from app.db.base import Base
 from app.db.connecting import CONNECT_WITHIN, Connector
-from app.logs import request_id
+from app.db.statements import observe_engine, observe_queries
 from app.settings import Settings
 
-__all__ = ("MIGRATIONS", "database_config", "log_statements", "watch")
+__all__ = (
+    "MIGRATIONS",
+    "WatchedPool",
+    "database_config",
+    "note_wait",
+    "watch",
+)
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
-
 _READ_ONLY = "25006"
-_log = structlog.get_logger("irontrack.database")
+_NO_WAIT = 0.001
+
+_waits = Histogram(
+    "irontrack_connection_wait_seconds",
+    "Seconds waited for a connection to PostgreSQL, where it was more than a millisecond.",
+    ["pool"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+
+def note_wait(pool: str, began: float) -> None:
+    """Count the wait for a connection that began at that instant of the monotonic clock."""
+    waited = monotonic() - began
+    if waited > _NO_WAIT:
+        _waits.labels(pool).observe(waited)
+
+
+class WatchedPool(AsyncAdaptedQueuePool):
+    """SQLAlchemy's pool, which knows who waits for a connection.
+
+    Attributes:
+        waiting: for a connection, a new one included.
+    """
+
+    waiting = 0
+
+    def connect(self) -> PoolProxiedConnection:
+        """A connection."""
+        began = monotonic()
+        self.waiting += 1
+        try:
+            return super().connect()
+        finally:
+            self.waiting -= 1
+            note_wait("transactions", began)
 
 
 def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
@@ -41,14 +79,15 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
         engine_config=EngineConfig(
             pool_size=settings.database.pool_size - settings.database.readers,
             max_overflow=0,
+            poolclass=WatchedPool,
             pool_timeout=CONNECT_WITHIN,
             pool_recycle=settings.database.pool_recycle,
             pool_use_lifo=True,
             connect_args={
-                "async_creator_fn": Connector(),
                 "timeout": CONNECT_WITHIN,
                 "statement_cache_size": cache,
                 "prepared_statement_cache_size": cache,
+                "async_creator_fn": Connector(settings.database.password_file),
             },
         ),
         alembic_config=AlembicAsyncConfig(script_location=str(MIGRATIONS), version_table_name="alembic_version"),
@@ -61,32 +100,14 @@ def database_config(settings: Settings) -> SQLAlchemyAsyncConfig:
     )
 
 
-def log_statements(connection: "Connection[Record]", slow_ms: int) -> None:
-    """Log the slow and the failed statements of a connection, with the id of their request."""
-
-    def log_statement(query: LoggedQuery) -> None:
-        if query.exception is not None:
-            _log.warning(
-                "statement failed", statement=query.query, error=str(query.exception), request_id=request_id.get()
-            )
-        elif query.elapsed * 1000 >= slow_ms:
-            _log.warning(
-                "slow statement",
-                statement=query.query,
-                milliseconds=round(query.elapsed * 1000),
-                request_id=request_id.get(),
-            )
-
-    connection.add_query_logger(log_statement)
-
-
 def watch(engine: AsyncEngine, slow_ms: int) -> None:
     """Log the engine's slow and failed statements, and never hand out a connection that is of no use any more: one that
     is closed, or one whose server turned out to be a standby by now."""
+    observe_engine(engine.sync_engine, slow_ms)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        log_statements(_driver(connection), slow_ms)
+        observe_queries(_driver(connection), slow_ms)
 
     @event.listens_for(engine.sync_engine, "checkout")
     def _on_checkout(connection: DBAPIConnection, _: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:

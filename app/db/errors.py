@@ -7,7 +7,7 @@ enumeration follows from its members.
 from collections.abc import Iterator
 from functools import cache
 
-from asyncpg import InterfaceError
+from asyncpg import InterfaceError, InternalClientError
 from sqlalchemy import Constraint, Enum, Index, MetaData
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -28,7 +28,9 @@ _DATA_STATES: dict[str, tuple[BreakType, str]] = {
 
 def translate(error: BaseException, metadata: MetaData) -> IronTrackError | None:
     """What a failed statement means to the caller; None when it is a bug of ours or not from the database at all."""
-    if isinstance(error, (OSError, InterfaceError, PoolTimeoutError, TimeoutError)):
+    # InternalClientError: PgBouncer said why it closes the connection while nothing had been asked, and somebody asks
+    # before it is closed.
+    if isinstance(error, (OSError, InterfaceError, InternalClientError, PoolTimeoutError, TimeoutError)):
         return Unavailable("The database can't be reached; try again in a moment.")
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(cause, "sqlstate", None)

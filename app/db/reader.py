@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Protocol, Self
 
+import asyncpg
 from asyncpg import Connection, Record
 
 from app.db.connecting import Connector, connection_parameters
-from app.db.engine import log_statements
+from app.db.engine import note_wait
+from app.db.statements import observe_queries
 from app.settings import Settings
 
 __all__ = ("Fetching", "Reader")
@@ -31,13 +33,21 @@ class Reader:
     """Sends statements that read, each by itself and outside of transactions.
 
     What it returns is committed, and includes every write that was answered before.
+
+    Attributes:
+        size: connections at most.
+        lent: of them, in use.
+        waiting: for a connection, a new one included.
     """
 
     def __init__(self, settings: Settings, url: str, session: str) -> None:
         self._settings = settings
-        self._connector = Connector(session)
+        self._connector = Connector(settings.database.password_file, session)
         self._parameters = connection_parameters(url)
-        self._free = asyncio.Semaphore(settings.database.readers)
+        self.size = settings.database.readers
+        self.lent = 0
+        self.waiting = 0
+        self._free = asyncio.Semaphore(self.size)
         self._idle: list[tuple[Connection, float]] = []
 
     @classmethod
@@ -79,22 +89,31 @@ class Reader:
 
     async def warm(self) -> None:
         """Open the connections before requests need them: each costs some 25 ms of CPU."""
-        for _ in range(self._settings.database.readers - len(self._idle)):
+        for _ in range(self.size - len(self._idle)):
             self._idle.append(await self._connect())
 
     async def take(self) -> tuple[Connection, float]:
         """A connection and when it was opened, to be given back."""
-        await self._free.acquire()
+        began = monotonic()
+        self.waiting += 1
         try:
-            return await self._idle_or_new()
-        except BaseException:
-            self._free.release()
-            raise
+            await self._free.acquire()
+            try:
+                taken = await self._idle_or_new()
+            except BaseException:
+                self._free.release()
+                raise
+        finally:
+            self.waiting -= 1
+            note_wait("reads", began)
+        self.lent += 1
+        return taken
 
     def give_back(self, connection: Connection, opened_at: float) -> None:
         """The statement has ended."""
         if not connection.is_closed():
             self._idle.append((connection, opened_at))
+        self.lent -= 1
         self._free.release()
 
     async def _idle_or_new(self) -> tuple[Connection, float]:
@@ -111,7 +130,7 @@ class Reader:
         connection = await self._connector(
             **self._parameters, statement_cache_size=self._settings.database.statement_cache
         )
-        log_statements(connection, self._settings.database.slow_ms)
+        observe_queries(connection, self._settings.database.slow_ms)
         return connection, monotonic()
 
 
@@ -131,7 +150,7 @@ class Loan:
         return self._connection
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is asyncio.CancelledError:
-            # Its answer is still under way, and must not be taken for that of another statement.
+        if kind is not None and issubclass(kind, (asyncio.CancelledError, asyncpg.InternalClientError)):
+            # What is still under way on it must not be taken for the answer of another statement.
             self._connection.terminate()
         self._reader.give_back(self._connection, self._opened_at)

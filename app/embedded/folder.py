@@ -52,7 +52,8 @@ class DataFolder:
 
     _CONTENT = (
         *("postgres", "postgres.new", "postgres.password", "valkey", "valkey.password", "keys.json"),
-        *("pgbouncer.password", "stack", "run", "logs", "metrics", "state.json", "borrowers", "lock"),
+        *("database.password", "pgbouncer.password", "stack", "run", "logs", "metrics"),
+        *("state.json", "borrowers", "lock"),
     )
 
     def __init__(self, path: Path) -> None:
@@ -178,17 +179,28 @@ def secret(path: Path) -> str:
     """The password in a file; generated when there is no file yet, mode 0600."""
     with contextlib.suppress(FileNotFoundError):
         return path.read_text().strip()
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secrets.token_urlsafe(24))
-        file.flush()
-        os.fsync(file.fileno())
+    draft = _draft(path, secrets.token_urlsafe(24))
     # Two commands may come here at the same time: the first one's is everybody's.
     with contextlib.suppress(FileExistsError):
         path.hardlink_to(draft)
     draft.unlink()
     sync_folder(path.parent)
     return path.read_text().strip()
+
+
+def replace_secret(path: Path, password: str) -> None:
+    """Put another password in the place of the one in a file, or in a new file."""
+    _draft(path, password).replace(path)
+    sync_folder(path.parent)
+
+
+def _draft(path: Path, password: str) -> Path:
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(password)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
 
 
 def sync_folder(folder: Path) -> None:

@@ -25,13 +25,16 @@ THROWAWAY: Final[Mapping[str, str]] = {
 }
 """Settings for tests: fast, and worth nothing after a crash of the machine."""
 
-_ROLE: Final = "irontrack"
+OWNER: Final = "irontrack"
+"""The role that the application logs in as, and its database."""
+OWNER_FILE: Final = "database.password"
+"""Its password, in the data folder."""
 _SUPERUSER: Final = "postgres"
 _STOP: Final = ((signal.SIGINT, 1.2), (signal.SIGQUIT, 0.6))
 _SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "cluster_name": _ROLE,
+    "cluster_name": OWNER,
     "timezone": "UTC",
     "log_timezone": "UTC",
     "password_encryption": "scram-sha-256",
@@ -65,7 +68,13 @@ class EmbeddedPostgres:
     @property
     def url(self) -> str:
         """Where the database is, for its owner: who is no superuser."""
-        return f"postgresql+asyncpg://{_ROLE}:{self._password}@/{_ROLE}?host={self.sockets}"
+        return f"postgresql+asyncpg://{OWNER}:{secret(self.password_file)}@/{OWNER}?host={self.sockets}"
+
+    @property
+    def password_file(self) -> Path:
+        """With the password of the database's owner; the superuser's where the stack never ran."""
+        own = self.data / OWNER_FILE
+        return own if own.exists() else self.data / "postgres.password"
 
     @property
     def superuser_url(self) -> str:
@@ -157,8 +166,8 @@ class EmbeddedPostgres:
             *(() if durable else ("--no-sync",)),
         )
         statements = (
-            f"CREATE ROLE {_ROLE} LOGIN PASSWORD '{self._password}'",
-            f"CREATE DATABASE {_ROLE} OWNER {_ROLE}",
+            f"CREATE ROLE {OWNER} LOGIN PASSWORD '{secret(self.password_file)}'",
+            f"CREATE DATABASE {OWNER} OWNER {OWNER}",
         )
         single = ("postgres", "--single", "-D", str(draft), "-c", "exit_on_error=on", "postgres")
         await self._run(*single, said="".join(f"{statement}\n" for statement in statements))

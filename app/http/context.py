@@ -34,15 +34,17 @@ from app.http.answers import ANSWER, KEEPABLE, EncodedAnswer
 from app.http.deadlines import Deadlines
 from app.http.limits import Allowance, RateLimiter, address_key
 from app.http.problems import PROBLEM_TYPE, headers_for, problem_for
-from app.logs import AccessRecord, request_id, writer
+from app.logs import AccessRecord, request_id, trace_id, writer
 from app.security.principal import Principal
 from app.settings import Settings, networks
 
-__all__ = ("ACCESS_COOKIE", "API", "REFRESH_COOKIE", "Authentication", "Parts", "RequestContext")
+__all__ = ("ACCESS_COOKIE", "API", "REFRESH_COOKIE", "TRACE_PARENT", "Authentication", "Parts", "RequestContext")
 
 API = "/api/v1"
 ACCESS_COOKIE = "access_token"
 REFRESH_COOKIE = "refresh_token"
+TRACE_PARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+"""The header traceparent, version 00: trace, span and flags (W3C Trace Context level 1, section 3.2.2)."""
 
 _SIGN_IN_PATHS = frozenset({f"{API}/access/signin", f"{API}/access/signup"})
 _ADDRESS_PATHS = frozenset({f"{API}/access/refresh-jwt"})
@@ -59,6 +61,7 @@ _WANTED = frozenset(
         b"if-none-match",
         b"origin",
         b"sec-fetch-site",
+        b"traceparent",
         b"x-real-ip",
         b"x-request-id",
     }
@@ -227,6 +230,8 @@ class RequestContext:
         identity = _request_id(headers)
         scope["request_id"] = identity  # type: ignore[typeddict-unknown-key]
         request_id.set(identity)
+        trace = _trace_id(headers)
+        trace_id.set(trace)
         address = self._client_address(scope, headers)
         scope["client_address"] = address  # type: ignore[typeddict-unknown-key]
         scope["user"] = None
@@ -249,6 +254,7 @@ class RequestContext:
                 AccessRecord(
                     time(),
                     identity,
+                    trace,
                     method,
                     # Who knows the rest of such a path may read what the link leads to.
                     f"{_LINKS}[redacted]" if path.startswith(_LINKS) else path,
@@ -365,6 +371,17 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
     sent = headers.get(b"x-request-id")
     if sent is not None and _SANE_ID.fullmatch(sent):
         return sent.decode("ascii")
+    return f"{getrandbits(128):032x}"
+
+
+def _trace_id(headers: dict[bytes, bytes]) -> str:
+    """The trace that the request belongs to by its traceparent, or else the id of a new one.
+
+    It is believed as the request id is: whoever sends it chooses what finds the request in the log, and no more.
+    """
+    sent = headers.get(b"traceparent")
+    if sent is not None and (found := TRACE_PARENT.fullmatch(sent)):
+        return found[1].decode("ascii")
     return f"{getrandbits(128):032x}"
 
 

@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
+from prometheus_client import Counter
+
 from app.db.transaction import Deadline, deadline
 
 __all__ = ("Deadlines",)
 
 _LOOK_EVERY = 0.1
+
+_timed_out = Counter("irontrack_requests_timed_out_total", "Requests that took longer than REQUEST_TIMEOUT.")
 
 
 class _Limit(Deadline):
@@ -34,6 +38,11 @@ class Deadlines:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._running: dict[int, _Limit] = {}
+
+    @property
+    def running(self) -> int:
+        """Requests that have not ended yet."""
+        return len(self._running)
 
     def begin(self) -> _Limit:
         """Limit the current task; to be given back to `end`."""
@@ -64,4 +73,5 @@ class Deadlines:
             for limit in [limit for limit in self._running.values() if limit.due <= now]:
                 if limit.task is not None and not limit.expired:
                     limit.expired = True
+                    _timed_out.inc()
                     limit.task.cancel()

@@ -26,6 +26,15 @@ _API_TOKEN = re.compile(r"irt_[A-Za-z0-9]{8}_[A-Za-z0-9_-]{43}", re.ASCII)
 _PREFIX_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _PREFIX_LENGTH = 8
 _SECRET_BYTES = 32
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    SQLAlchemyError,
+)
+"""What says that the database can't be asked."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -197,7 +206,7 @@ class Authenticator:
             if sid is None:
                 return await self._loader.load_token_principal(digest)
             return await self._loader.load_session_principal(sid)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
+        except _AWAY as error:
             # Not the error itself: it may quote the statement's parameters.
             log.warning("principal not loaded", error=type(error).__name__)
             raise Unavailable from error

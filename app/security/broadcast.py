@@ -40,10 +40,13 @@ class Broadcast:
 
     Attributes:
         failures: how often a publication did not reach Valkey. It is sent again when Valkey is back.
+        heard_at: Unix seconds up to which the news of other machines were last known to be complete; from the start on
+            nothing is known that could be old.
     """
 
     def __init__(self, ring: InvalidationRing, valkey: Valkey, channel: str = CHANNEL) -> None:
         self.failures = 0
+        self.heard_at = time.time()
         self._ring = ring
         self._valkey = valkey
         self._channel = channel
@@ -52,6 +55,11 @@ class Broadcast:
         self._heard = _NEVER
         self._lost = False
         self._unsent: set[UUID] = set()
+
+    @property
+    def unsent(self) -> int:
+        """Topics that other machines have not been told of yet."""
+        return len(self._unsent)
 
     @property
     def sure(self) -> bool:
@@ -147,6 +155,7 @@ class Broadcast:
             case {"type": "pong", "data": bytes(sent_at)}:
                 # What was published before our question came before its answer: news are complete up to then.
                 self._heard = float(sent_at)
+                self.heard_at = time.time() - (time.monotonic() - self._heard)
             case {"type": "subscribe"}:
                 self._lost = False
                 self._tell(EVERYTHING)

@@ -91,6 +91,11 @@ class InvalidationRing:
                     self._append(topic)
 
     @property
+    def behind(self) -> int:
+        """Topics that this reader has not read yet. It reads them before it answers the next request."""
+        return 0 if self._seen == _LOST else self._words[_SEQUENCE_AT] - self._seen
+
+    @property
     def node(self) -> int:
         """A number that those who map the same file have in common, and nobody else."""
         return self._words[_NODE_AT]

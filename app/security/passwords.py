@@ -7,10 +7,12 @@ import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
+from time import perf_counter
 from typing import Literal, NamedTuple, TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
+from prometheus_client import Counter, Histogram
 
 from app.errors import Unavailable
 
@@ -22,6 +24,11 @@ _SALT_BYTES = 16
 _HASH_BYTES = 32
 # A character of NFC comes from at most four code points, but for stacked accents, which nobody types into a password.
 _MAX_RAW_LENGTH = 4 * MAX_LENGTH
+
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_waits = Histogram("irontrack_hash_wait_seconds", "Seconds waited for a turn to hash a password.", buckets=_BUCKETS)
+_works = Histogram("irontrack_hash_seconds", "Seconds that hashing a password took.", buckets=_BUCKETS)
+_refused = Counter("irontrack_hashes_refused_total", "Passwords that got no turn to be hashed in time.")
 
 T = TypeVar("T")
 
@@ -82,6 +89,10 @@ class Passwords:
 
     At most `threads` of them are worked on at once; each takes its memory and a core, so more would only be slower. Who
     finds no free thread waits up to `wait` seconds.
+
+    Attributes:
+        waiting: for a free thread.
+        working: threads that hash.
     """
 
     def __init__(
@@ -98,6 +109,7 @@ class Passwords:
         self._nobody = _hash_of_nothing(memory_kib, time_cost, parallelism)
         self._slots = asyncio.Semaphore(threads)
         self._wait = wait
+        self.waiting = self.working = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
 
     async def hash(self, password: str) -> str:
@@ -146,21 +158,38 @@ class Passwords:
             return False
 
     async def _work(self, job: Callable[[], T]) -> T:
-        try:
-            async with asyncio.timeout(self._wait):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise Unavailable(
-                "Too many passwords are being checked; try again in a moment.", ceil(self._wait)
-            ) from None
+        await self._turn()
+        began = perf_counter()
         try:
             work = asyncio.get_running_loop().run_in_executor(self._pool, job)
         except BaseException:
             self._slots.release()
             raise
+        self.working += 1
+
+        def done(_: "asyncio.Future[T]") -> None:
+            self.working -= 1
+            self._slots.release()
+            _works.observe(perf_counter() - began)
+
         # The slot belongs to the thread, not to the request: one that is cancelled leaves a thread that still works.
-        work.add_done_callback(lambda _: self._slots.release())
+        work.add_done_callback(done)
         return await asyncio.shield(work)
+
+    async def _turn(self) -> None:
+        began = perf_counter()
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(self._wait):
+                await self._slots.acquire()
+        except TimeoutError:
+            _refused.inc()
+            raise Unavailable(
+                "Too many passwords are being checked; try again in a moment.", ceil(self._wait)
+            ) from None
+        finally:
+            self.waiting -= 1
+            _waits.observe(perf_counter() - began)
 
 
 def _normalised(password: str) -> str | None:

@@ -6,12 +6,15 @@ import os
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import asyncpg
 
 from app.embedded import EmbeddedValkey
-from app.stack.templates import TEMPLATES, render
+from app.embedded.folder import secret
+from app.embedded.postgres import OWNER_FILE
+from app.stack.templates import TEMPLATES, render, write_private
 
 __all__ = (
     "MOST_MEMORY",
@@ -21,6 +24,7 @@ __all__ = (
     "postgres_settings",
     "postgres_settings_file",
     "scram_secret",
+    "separate_owner_password",
     "valkey_configuration",
     "valkey_users",
 )
@@ -51,6 +55,18 @@ def postgres_settings(memory: int, connections: int) -> dict[str, str]:
 def postgres_settings_file(memory: int, connections: int, more: Mapping[str, str]) -> str:
     """The same as a file, with further ones that depend on where it runs."""
     return render("postgres/postgresql.conf.mako", memory=memory, connections=connections, more=more)
+
+
+def separate_owner_password(data: Path) -> None:
+    """Give the application's role a password of its own: whoever serves requests must not be the superuser."""
+    own = data / OWNER_FILE
+    if own.exists():
+        return
+    if (data / "postgres").exists():
+        # The cluster knows them as one; `litestar stack rotate-passwords` parts them.
+        write_private(own, secret(data / "postgres.password"))
+    else:
+        secret(own)
 
 
 def valkey_users(password: str) -> str:

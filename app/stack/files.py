@@ -84,7 +84,7 @@ def container_files() -> dict[str, str]:
         socket_mode="0770",
     )
     sockets = {
-        "listen_addresses": "''",
+        "listen_addresses": "",
         "unix_socket_directories": "/run/postgresql",
         "unix_socket_permissions": "0770",
     }

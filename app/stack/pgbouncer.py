@@ -126,23 +126,31 @@ class PgBouncer:
 
     async def reconnect(self) -> None:
         """Let it open its connections to PostgreSQL anew, as each gets free: after a migration they know old plans."""
-        connection = await asyncpg.connect(
-            host=self.settings.sockets,
-            port=self.settings.port,
-            user=AUTH_USER,
-            password=self.password,
-            database="pgbouncer",
-            timeout=5,
-        )
+        connection = await self._connect(AUTH_USER, self.password, "pgbouncer")
         try:
             await connection.execute("RECONNECT")
         finally:
             connection.terminate()
 
+    async def learn(self, user: str, password: str) -> None:
+        """Log in as a role that has a new password: PgBouncer takes from a login what it itself logs in with."""
+        (await self._connect(user, password, self.settings.database)).terminate()
+
+    async def _connect(self, user: str, password: str, database: str) -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(
+            host=self.settings.sockets,
+            port=self.settings.port,
+            user=user,
+            password=password,
+            database=database,
+            timeout=5,
+        )
+
     async def _listens(self) -> bool:
         try:
             _, writer = await asyncio.open_unix_connection(self._socket)
             writer.close()
+            await writer.wait_closed()
         except OSError:
             return False
         return True

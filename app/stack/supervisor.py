@@ -16,11 +16,18 @@ import msgspec
 from app.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey, StartFailed
 from app.embedded.folder import secret, socket_folder
 from app.embedded.listener import Address, listen, release
+from app.embedded.postgres import OWNER, OWNER_FILE
 from app.embedded.process import Child
 from app.embedded.services import Server, embedded_servers
 from app.embedded.supervisor import Granian, Overseer, Prepare, Say, Service, together, worker_environment
 from app.settings import load_settings
-from app.stack.databases import apply_roles, memory_of_this_machine, postgres_settings, valkey_configuration
+from app.stack.databases import (
+    apply_roles,
+    memory_of_this_machine,
+    postgres_settings,
+    separate_owner_password,
+    valkey_configuration,
+)
 from app.stack.pgbouncer import AUTH_USER, PgBouncer, PgBouncerSettings
 from app.stack.programs import ProxyProgram, find_pgbouncer
 from app.stack.proxy import Proxy, ProxySettings
@@ -31,7 +38,8 @@ RELOAD: Final = signal.SIGUSR1
 """Not SIGHUP, which a closed terminal sends to end everything."""
 _NODES: Final = 2
 _OTHER_CONNECTIONS: Final = 30
-_SOON: Final = 5.0
+_STARTS_APART: Final = 0.25
+_FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 
 
@@ -40,6 +48,7 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         workers: processes that answer, over both nodes.
+        redirect_port: where plain HTTP sends everybody to TLS; None: nowhere.
         pgbouncer: between the workers and an embedded PostgreSQL.
         server_connections: of PgBouncer to PostgreSQL.
         variables_file: a file with ``NAME=value`` lines, read again by each reload.
@@ -54,6 +63,7 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     server_connections: int = 20
     certificate: str = ""
     certificate_key: str = ""
+    redirect_port: int | None = None
     variables_file: str = ""
     rate: int = 50
     burst: int = 200
@@ -116,7 +126,9 @@ class StackSupervisor(Overseer):
         self._pgbouncer = self._make_pgbouncer(settings.database.pool_size)
         listeners, self.address = listen(Address(options.host, options.port), 1)
         self._opened = [(listeners, self.address)]
-        self.proxy = self._make_proxy(program, listeners, settings.limits.max_body_bytes)
+        if options.redirect_port is not None:
+            self._opened.append(listen(Address(options.host, options.redirect_port), 1))
+        self.proxy = self._make_proxy(program, settings.limits.max_body_bytes)
         self._nodes = [self._make_node(number) for number in range(_NODES)]
         self._reloads = 0
         self._failure = ""
@@ -147,6 +159,7 @@ class StackSupervisor(Overseer):
                 pool = load_settings(self._variables()).database.pool_size
                 connections = 2 * _NODES * self._per_node * pool + _OTHER_CONNECTIONS
             servers["DATABASE_URL"] = EmbeddedPostgres(path, postgres_settings(memory_of_this_machine(), connections))
+            separate_owner_password(path)
         if "VALKEY_URL" in servers:
             servers["VALKEY_URL"] = EmbeddedValkey(path, valkey_configuration)
         return servers
@@ -164,14 +177,13 @@ class StackSupervisor(Overseer):
         )
         return PgBouncer(find_pgbouncer(), settings, self._folder.path)
 
-    def _make_proxy(self, program: ProxyProgram, listeners: Sequence[socket.socket], max_body: int) -> Proxy:
-        host, port = self.address.host, self.address.port
-        names = {listener.getsockname()[0] for listener in listeners}
-        listen_on = [f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names or {host}]
+    def _make_proxy(self, program: ProxyProgram, max_body: int) -> Proxy:
+        listen_on, *redirect_on = [_named(listeners, address) for listeners, address in self._opened]
         settings = ProxySettings(
             sockets=[self._socket_of(number) for number in range(_NODES)],
             listen=listen_on,
-            public_port=port,
+            redirect_listen=[name for names in redirect_on for name in names],
+            public_port=self.address.port,
             status_listen=f"unix:{self._run / 'status.sock'}",
             folder=str(self._run / "proxy"),
             access_log=str(self._folder.logs / "access.log"),
@@ -185,6 +197,7 @@ class StackSupervisor(Overseer):
             grace=self._grace + 5,
             max_body=max_body,
         )
+        listeners = [listener for opened, _ in self._opened for listener in opened]
         return Proxy(program, settings, listeners, self.address, self._folder.path)
 
     def _make_node(self, number: int) -> Granian:
@@ -213,6 +226,11 @@ class StackSupervisor(Overseer):
     def _environment(self) -> dict[str, str]:
         """For the workers."""
         variables = self._direct_environment()
+        postgres = self._servers.get("DATABASE_URL")
+        if isinstance(postgres, EmbeddedPostgres):
+            # Workers outlive a password: they read it whenever they connect.
+            variables["DATABASE_PASSWORD_FILE"] = str(postgres.password_file)
+            variables["DATABASE_URL"] = postgres.url.replace(f":{secret(postgres.password_file)}@", "@")
         if self._pgbouncer is not None:
             variables["DATABASE_URL"] = self._pgbouncer.url(variables["DATABASE_URL"])
             if self._pgbouncer.version < (1, 21):
@@ -230,8 +248,8 @@ class StackSupervisor(Overseer):
             node.environment = self._environment()
             node.load()
         await together(*(self._start(server) for server in self._servers.values()))
+        await self._apply_roles()
         if self._pgbouncer is not None:
-            await self._apply_roles(self._pgbouncer)
             await self._start(self._pgbouncer)
         await self._bring_up_to_date(self._direct_environment())
         await together(*(node.serve() for node in self._nodes))
@@ -240,10 +258,12 @@ class StackSupervisor(Overseer):
         ready()
         await together(*(self._keep(part) for part in self._parts), self._reload_on_demand())
 
-    async def _apply_roles(self, pgbouncer: PgBouncer) -> None:
-        postgres = self._servers["DATABASE_URL"]
+    async def _apply_roles(self) -> None:
+        postgres = self._servers.get("DATABASE_URL")
         if isinstance(postgres, EmbeddedPostgres):
-            passwords = {AUTH_USER: pgbouncer.password, "irontrack": secret(self._folder.path / "postgres.password")}
+            passwords = {OWNER: secret(postgres.password_file)}
+            if self._pgbouncer is not None:
+                passwords[AUTH_USER] = self._pgbouncer.password
             await apply_roles(postgres.superuser_url, passwords)
 
     async def _stop(self) -> None:
@@ -255,8 +275,8 @@ class StackSupervisor(Overseer):
         await together(*(server.stop() for server in self._servers.values()))
 
     async def _revive(self, service: Service, ending: str) -> None:
-        """As often as it takes, after a pause where the last start was not long ago."""
-        pause = 0.5 if time.monotonic() - self._last_starts.get(service.name, -_SOON) < _SOON else 0.0
+        """As often as it takes, with longer and longer pauses after starts that failed."""
+        pause = self._last_starts.get(service.name, 0.0) + _STARTS_APART - time.monotonic()
         while True:
             await asyncio.sleep(pause)
             self._last_starts[service.name] = time.monotonic()
@@ -267,7 +287,7 @@ class StackSupervisor(Overseer):
                         await service.start()
             except StartFailed as error:
                 self._say(str(error))
-                pause = min(_LONGEST_PAUSE, max(0.5, 2 * pause))
+                pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * pause))
             else:
                 self._tell_state()
                 return
@@ -294,9 +314,10 @@ class StackSupervisor(Overseer):
             StartFailed: something new can't be used; what ran before goes on.
         """
         environment = self._environment()
+        await self._apply_roles()
         if self._pgbouncer is not None:
-            await self._apply_roles(self._pgbouncer)
             self._pgbouncer.reload()
+            await self._pgbouncer.learn(OWNER, secret(self._folder.path / OWNER_FILE))
         if self.proxy.reload():
             self._say(f"{self.proxy.name} has a new configuration.")
         await self._migrate()
@@ -329,6 +350,12 @@ class StackSupervisor(Overseer):
 
 def _lives(service: Service) -> bool:
     return service.child is not None and service.child.exit_code is None
+
+
+def _named(listeners: Sequence[socket.socket], address: Address) -> list[str]:
+    """Addresses as the proxy writes them."""
+    names = {listener.getsockname()[0] for listener in listeners} or {address.host}
+    return [f"[{name}]:{address.port}" if ":" in name else f"{name}:{address.port}" for name in names]
 
 
 def read_variables(file: Path) -> dict[str, str]:

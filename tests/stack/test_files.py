@@ -16,11 +16,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from valkey import Valkey
 
+from app.embedded.binaries import postgres_program, valkey_program
 from app.embedded.process import unprivileged
 from app.security.keys import KeyRing
-from app.stack.databases import postgres_settings, scram_secret
-from app.stack.files import CONTAINERS, Installation, container_files, systemd_files
+from app.stack.databases import postgres_settings, scram_secret, valkey_users
+from app.stack.files import CONTAINERS, TARGETS, Installation, container_files, systemd_files
 from app.stack.pgbouncer import PgBouncerSettings, pgbouncer_configuration, pgbouncer_users
 from app.stack.programs import ProxyProgram, find_pgbouncer, find_proxy, in_wheel, pgbouncer_version
 from app.stack.proxy import ProxySettings, proxy_configuration
@@ -96,6 +98,12 @@ def test_what_only_one_proxy_knows_is_written_for_it_alone(tmp_path: Path) -> No
     assert "ssl http2;" in written[old]
 
 
+@pytest.mark.parametrize(("port", "said"), [(443, ""), (8443, ":8443")])
+def test_plain_http_is_sent_to_the_port_of_tls(tmp_path: Path, port: int, said: str) -> None:
+    settings = msgspec.structs.replace(proxy_settings(tmp_path, ("c.pem", "k.pem")), public_port=port)
+    assert f"return 308 https://$host{said}$request_uri;" in proxy_configuration(find_proxy(), settings)
+
+
 def test_nginx_takes_the_containers_configuration_but_for_what_angie_alone_knows(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
     text = container_files()["angie.conf"].replace("/run/secrets/tls_certificate_key", key)
@@ -165,6 +173,48 @@ def test_valkey_and_postgres_are_told_to_keep_what_was_acknowledged() -> None:
     valkey = container_files()["valkey.conf"].splitlines()
     assert "appendonly yes" in valkey
     assert "maxmemory-policy noeviction" in valkey
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_postgres_takes_its_configuration(tmp_path: Path, target: str) -> None:
+    files = container_files() if target == "containers" else systemd_files(Installation())
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "postgresql.conf").write_text(files["postgresql.conf"])
+
+    def asked(name: str) -> str:
+        program = [str(postgres_program("postgres")), "-D", str(tmp_path / "data"), "-C", name]
+        command = [*unprivileged()[0], *program, "-c", f"config_file={tmp_path / 'postgresql.conf'}"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout.strip()
+
+    assert asked("synchronous_commit") == "on"
+    assert asked("unix_socket_directories") in {"/run/postgresql", "/var/run/postgresql"}
+    assert asked("shared_buffers") == "393216", "in pages of 8 kB: a quarter of 12 GB"
+
+
+def test_valkey_takes_its_configuration(tmp_path: Path) -> None:
+    socket, users = tmp_path / "valkey.sock", tmp_path / "users.acl"
+    text = container_files()["valkey.conf"].replace("/run/valkey/valkey.sock", str(socket))
+    text = text.replace('"/data"', f'"{tmp_path}"').replace("/run/secrets/valkey_users", str(users))
+    (tmp_path / "valkey.conf").write_text(text)
+    users.write_text(valkey_users("secret"))
+    process = subprocess.Popen(
+        [str(valkey_program()), str(tmp_path / "valkey.conf")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "eady to accept connections" in line:
+                break
+        assert process.poll() is None, said
+        with Valkey.from_url(f"unix://:secret@{socket}") as client:
+            assert client.ping()
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 class TestCompose:
@@ -253,6 +303,12 @@ def test_secrets_are_made_once_and_what_follows_from_them_is_kept_in_step(tmp_pa
     (folder / "valkey_password").chmod(0o600)
     (folder / "valkey_password").write_text("another")
     assert make_secrets(folder) == ["valkey_users"]
+
+    mounted = (folder / "pgbouncer_password").stat().st_ino
+    assert make_secrets(folder, ["pgbouncer_password"]) == ["pgbouncer_password", "pgbouncer_users"]
+    assert (folder / "pgbouncer_password").stat().st_ino == mounted
+    assert (folder / "pgbouncer_password").read_text() != before["pgbouncer_password"]
+    assert (folder / "database_password").read_text() == before["database_password"]
 
 
 def test_a_scram_secret_is_that_of_postgres() -> None:

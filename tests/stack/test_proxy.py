@@ -13,11 +13,12 @@ import pytest
 
 from app.embedded.folder import socket_folder
 from app.embedded.listener import Address, listen, release
-from app.http.context import RequestContext
+from app.http.context import TRACE_PARENT, RequestContext
 from app.settings import load_settings
 from app.stack.programs import find_proxy, in_wheel
 from app.stack.proxy import Proxy, ProxySettings
 from tests.stack.test_files import write_certificate
+from tests.waiting import eventually
 
 SANE = re.compile(r"[0-9a-f]{32}")
 
@@ -180,6 +181,31 @@ async def test_an_address_that_asks_too_much_is_refused_and_no_other(start: Star
     assert refused[0].headers["retry-after"] == "1"
 
 
+async def test_an_address_with_too_many_requests_at_a_time_is_refused_and_no_other(start: Start) -> None:
+    front = await start(connections=2)
+    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def hold(line: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
+        arrived.release()
+        await go_on.wait()
+        await echo(line, headers, writer)
+
+    for node in front.nodes:
+        node.answer = hold
+    async with front.client("127.0.0.7") as many, front.client("127.0.0.8") as other:
+        waiting = [asyncio.create_task(many.get("/x")) for _ in range(2)]
+        for _ in waiting:
+            await arrived.acquire()
+        refused = await many.get("/x")
+        waiting.append(asyncio.create_task(other.get("/x")))
+        await arrived.acquire()
+        go_on.set()
+        assert [(await answer).status_code for answer in waiting] == [200] * 3
+        assert_problem(refused, 429)
+        assert refused.headers["retry-after"] == "1"
+        assert (await many.get("/x")).status_code == 200
+
+
 async def test_what_can_be_repeated_goes_to_the_other_node(start: Start) -> None:
     front = await start()
     front.nodes[0].answer = hang_up
@@ -321,3 +347,34 @@ async def test_the_nginx_of_the_wheel_does_the_same(start: Start) -> None:
         for node in front.nodes:
             node.answer = hang_up
         assert_problem(await client.post("/x"), 502)
+
+
+async def test_traces_are_handed_on_where_they_are_written_as_they_must_be(start: Start) -> None:
+    front = await start()
+    mine = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    refused = (
+        None,
+        "",
+        mine.upper(),
+        mine + "-more",
+        "ff" + mine[2:],
+        "00-" + "0" * 32 + mine[35:],
+        mine[:36] + "0" * 16 + "-01",
+    )
+    async with front.client() as client:
+        sent = headers_of(await client.get("/x", headers={"traceparent": mine, "tracestate": "vendor=1"}))
+        assert sent["traceparent"] == mine
+        assert "tracestate" not in sent
+        traces = [mine]
+        for header in refused:
+            headers = {"X-Request-ID": "chosen"} | ({} if header is None else {"traceparent": header})
+            traces.append(headers_of(await client.get("/x", headers=headers))["traceparent"])
+    assert all(TRACE_PARENT.fullmatch(trace.encode()) for trace in traces)
+    assert len(set(traces)) == len(traces)
+    asked = [trace.split("-")[1] for trace in traces]
+    await eventually(lambda: [line["traceId"] for line in logged(front) if line["path"] == "/x"] == asked)
+
+
+def logged(front: Front) -> list[dict[str, Any]]:
+    """What the log says, which a request is written to after its answer."""
+    return [json.loads(line) for line in front.log.read_text().splitlines()]

@@ -66,6 +66,11 @@ def test_metrics_are_those_of_all_workers_also_after_one_was_replaced(up: Up) ->
     os.kill(workers[0].pid, signal.SIGKILL)
     until(lambda: up.healthy() and not workers[0].alive, 10, "another worker")
     assert counted(up) >= before + 40
+    # What the dead one was at is nobody's any more.
+    until(lambda: "irontrack_workers 2.0" in up.get("/metrics").text, 10, "two workers in the metrics")
+    metrics = up.data / "metrics"
+    assert not list(metrics.glob(f"gauge_*_{workers[0].pid}.db"))
+    assert list(metrics.glob(f"counter_{workers[0].pid}.db"))
 
 
 def test_limits_are_those_of_all_workers(up: Up) -> None:

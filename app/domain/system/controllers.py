@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 
 from app.domain.system.dto import Health
+from app.domain.system.overview import Overview
 from app.domain.system.services import HealthService
 from app.errors import NotFound
 from app.http.admission import PUBLIC
@@ -72,12 +73,15 @@ class SystemController(Controller):
             )
         },
     )
-    async def metrics(self, request: Request[Any, Any, Any], settings: NamedDependency[Settings]) -> Response[bytes]:
+    async def metrics(
+        self, request: Request[Any, Any, Any], settings: NamedDependency[Settings], overview: NamedDependency[Overview]
+    ) -> Response[bytes]:
         """The counters of all workers, for loopback and METRICS_ALLOW only."""
         if not _may_read_metrics(request, settings):
             raise NotFound
+        text = await exposition(settings.log.metrics_folder, await overview.look())
         # Not the general Response, which names the charset once more.
-        return Answer(exposition(settings.log.metrics_folder), media_type=CONTENT_TYPE)
+        return Answer(text, media_type=CONTENT_TYPE)
 
 
 class KeysController(Controller):

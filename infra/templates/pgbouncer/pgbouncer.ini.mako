@@ -33,7 +33,7 @@ stats_users = ${settings.auth_user}
 ; Whoever waits longer gets an error, which the application answers as 503.
 query_wait_timeout = 10
 server_connect_timeout = 5
-server_login_retry = 1
+server_login_retry = 0.3
 server_lifetime = 3600
 server_idle_timeout = 600
 server_check_query = select 1

@@ -9,13 +9,15 @@ fsync = on
 synchronous_commit = on
 full_page_writes = on
 wal_sync_method = fdatasync
+# After a crash: one call, instead of one for each of the thousands of files.
+recovery_init_sync_method = syncfs
 
 # Reached through PgBouncer; migrations, backups and whoever repairs something connect directly.
 max_connections = ${connections}
 superuser_reserved_connections = 3
 password_encryption = scram-sha-256
 % for name, value in more.items():
-${name} = ${value}
+${name} = '${value}'
 % endfor
 
 shared_buffers = ${memory // 4}MB

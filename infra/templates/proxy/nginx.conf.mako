@@ -56,6 +56,18 @@ http {
         "~^[A-Za-z0-9._:-]{1,128}$" $http_x_request_id;
         default $request_id;
     }
+    # The trace of the request (W3C Trace Context): the client's where it is written as it must be, else a new one, whose id
+    # is that of the request.
+    map $request_id $own_span {
+        "~^(?<first_half>[0-9a-f]{16})" $first_half;
+    }
+    map $http_traceparent $trace_parent {
+        "~^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$" $http_traceparent;
+        default "00-$request_id-$own_span-01";
+    }
+    map $trace_parent $logged_trace {
+        "~^00-(?<whole_trace>[0-9a-f]{32})" $whole_trace;
+    }
     map $request_uri $problem_instance {
         "~^(?<asked_path>/[A-Za-z0-9/._~%-]*)" $asked_path;
         default "/";
@@ -75,8 +87,8 @@ http {
         default application;
     }
     log_format json escape=json
-        '{"time":"$time_iso8601","requestId":"$sane_request_id","address":"$remote_addr","method":"$request_method",'
-        '"path":"$logged_path","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,'
+        '{"time":"$time_iso8601","requestId":"$sane_request_id","traceId":"$logged_trace","address":"$remote_addr",'
+        '"method":"$request_method","path":"$logged_path","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,'
         '"upstreamSeconds":"$upstream_response_time","upstreamStatus":"$upstream_status","upstream":"$upstream_addr",'
         '"protocol":"$server_protocol","tls":"$ssl_protocol","agent":"$http_user_agent"}';
     access_log ${settings.access_log} json;
@@ -149,6 +161,8 @@ http {
     proxy_set_header Connection "";
     proxy_set_header X-Real-IP $remote_addr;
     proxy_set_header X-Request-ID $sane_request_id;
+    proxy_set_header traceparent $trace_parent;
+    proxy_set_header tracestate "";
     proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Proto $scheme;
     proxy_set_header X-Forwarded-Host "";
@@ -171,7 +185,7 @@ http {
 % for address in settings.redirect_listen:
         listen ${address};
 % endfor
-        return 308 https://$host$request_uri;
+        return 308 https://$host${"" if settings.public_port == 443 else f":{settings.public_port}"}$request_uri;
     }
 
 % endif

@@ -1,5 +1,7 @@
 # Rendered from infra/templates/systemd: change that.
 [Unit]
+# As often as it takes: systemd gives up after five failures in ten seconds otherwise.
+StartLimitIntervalSec=0
 Description=IronTrack: node %i
 Requires=irontrack-node@%i.socket
 After=irontrack-node@%i.socket irontrack-migrate.service irontrack-pgbouncer.service irontrack-valkey.service

@@ -1,5 +1,7 @@
 # Rendered from infra/templates/systemd: change that.
 [Unit]
+# As often as it takes: systemd gives up after five failures in ten seconds otherwise.
+StartLimitIntervalSec=0
 Description=IronTrack: the proxy
 After=network-online.target irontrack-node@a.socket irontrack-node@b.socket
 Wants=network-online.target

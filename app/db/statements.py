@@ -1,0 +1,92 @@
+"""Statements that were slow or failed: in the log with the ids of their request, and counted."""
+
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+import structlog
+from asyncpg import Connection, Record
+from asyncpg.connection import LoggedQuery
+from prometheus_client import Counter
+from sqlalchemy import event
+from sqlalchemy.engine import Connection as EngineConnection
+from sqlalchemy.engine import Engine, ExceptionContext
+
+__all__ = ("Statement", "observe_engine", "observe_queries", "statement_observers")
+
+_REFUSED: Final = "23"
+"""The class of SQLSTATEs that say that a constraint does not hold, which is what constraints are for."""
+_BEGAN: Final = "statement began"
+
+_statements = Counter("irontrack_statements_total", "Statements that were slow, refused or failed.", ["outcome"])
+_log = structlog.get_logger("irontrack.database")
+
+
+class Statement(NamedTuple):
+    """One that has ended.
+
+    Attributes:
+        text: without its parameters.
+        seconds: until its answer was there.
+        error: why it failed, if it did.
+    """
+
+    text: str
+    seconds: float
+    error: BaseException | None
+
+    @property
+    def sqlstate(self) -> str:
+        """PostgreSQL's code of the error."""
+        return getattr(self.error, "sqlstate", None) or ""
+
+
+statement_observers: list[Callable[[Statement], None]] = []
+"""Called with each statement, in the context of its request."""
+
+
+def observe_queries(connection: "Connection[Record]", slow_ms: int) -> None:
+    """Observe what is sent over a connection of asyncpg by itself: all but what is prepared by hand."""
+
+    def note(query: LoggedQuery) -> None:
+        _note(slow_ms, Statement(query.query, query.elapsed, query.exception))
+
+    connection.add_query_logger(note)
+
+
+def observe_engine(engine: Engine, slow_ms: int) -> None:
+    """Observe what SQLAlchemy sends: it prepares each statement by hand, which asyncpg tells nobody of."""
+    note = partial(_note, slow_ms)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _before(connection: EngineConnection, *_: Any) -> None:
+        connection.info[_BEGAN] = monotonic()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _after(connection: EngineConnection, _: Any, statement: str, __: Any, ___: Any, executemany: bool) -> None:  # noqa: FBT001
+        if not executemany:
+            note(Statement(statement, monotonic() - connection.info[_BEGAN], None))
+
+    @event.listens_for(engine, "handle_error")
+    def _failed(failure: ExceptionContext) -> None:
+        execution, connection = failure.execution_context, failure.connection
+        if failure.statement and connection and execution and not execution.executemany:
+            error, now = failure.original_exception, monotonic()
+            note(Statement(failure.statement, now - connection.info.get(_BEGAN, now), error.__cause__ or error))
+
+
+def _note(slow_ms: int, statement: Statement) -> None:
+    for observe in statement_observers:
+        observe(statement)
+    if statement.error is not None:
+        refused = statement.sqlstate.startswith(_REFUSED)
+        _statements.labels("refused" if refused else "failed").inc()
+        (_log.info if refused else _log.warning)(
+            "statement refused" if refused else "statement failed",
+            statement=statement.text,
+            error=str(statement.error),
+        )
+    elif statement.seconds * 1000 >= slow_ms:
+        _statements.labels("slow").inc()
+        _log.warning("slow statement", statement=statement.text, milliseconds=round(statement.seconds * 1000))
