@@ -14,7 +14,7 @@ from asyncpg.exceptions import TargetServerAttributeNotMatched
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.engine import make_url
 
-__all__ = ("CONNECT_WITHIN", "Connector", "connection_parameters")
+__all__ = ("CONNECT_WITHIN", "Connector", "connect", "connection_parameters")
 
 CONNECT_WITHIN: Final = 5
 """Seconds for a new connection, and for a free one of the pool."""
@@ -83,12 +83,12 @@ class Connector:
         """
         parameters["password_file"] = self._password_file
         if not isinstance(host, list):
-            return _noticing_death(await _connect(host=host, port=port, timeout=timeout, **parameters))
+            return _noticing_death(await connect(host=host, port=port, timeout=timeout, **parameters))
         parameters = {"target_session_attrs": self._session, **parameters, "timeout": timeout / len(host)}
         found: Exception | None = None
         for server in sorted(zip(host, port, strict=True), key=lambda server: server != self._right):
             try:
-                connection = await _connect(host=server[0], port=server[1], **parameters)
+                connection = await connect(host=server[0], port=server[1], **parameters)
             except (OSError, TimeoutError, asyncpg.PostgresError, TargetServerAttributeNotMatched) as error:
                 if not _may_be_elsewhere(error):
                     raise
@@ -113,7 +113,7 @@ def _noticing_death(connection: Connection) -> Connection:
     return connection
 
 
-async def _connect(*, password_file: str, **options: Any) -> Connection:
+async def connect(*arguments: Any, password_file: str = "", **options: Any) -> Connection:
     """Connect as `asyncpg.connect` does.
 
     A file is read again for each connection. A new password can't reach the file and PostgreSQL at the same moment:
@@ -126,11 +126,11 @@ async def _connect(*, password_file: str, **options: Any) -> Connection:
         OSError, TimeoutError, asyncpg.PostgresError: there is no connection.
     """
     if not password_file:
-        return await asyncpg.connect(**options)
+        return await asyncpg.connect(*arguments, **options)
     limit = monotonic() + _IN_STEP_WITHIN
     while True:
         try:
-            return await asyncpg.connect(**{**options, "password": partial(_read, password_file)})
+            return await asyncpg.connect(*arguments, **{**options, "password": partial(_read, password_file)})
         except asyncpg.PostgresError as error:
             if not str(error.sqlstate).startswith(_REFUSALS) or monotonic() > limit:
                 raise
