@@ -17,7 +17,7 @@ __all__ = ("Statement", "observe_engine", "observe_queries", "statement_observer
 
 _REFUSED: Final = "23"
 """The class of SQLSTATEs that say that a constraint does not hold, which is what constraints are for."""
-_BEGAN: Final = "statement began"
+_BEGAN: Final = "irontrack_began"
 
 _statements = Counter("irontrack_statements_total", "Statements that were slow, refused or failed.", ["outcome"])
 _log = structlog.get_logger("irontrack.database")
@@ -60,20 +60,21 @@ def observe_engine(engine: Engine, slow_ms: int) -> None:
     note = partial(_note, slow_ms)
 
     @event.listens_for(engine, "before_cursor_execute")
-    def _before(connection: EngineConnection, *_: Any) -> None:
-        connection.info[_BEGAN] = monotonic()
+    def _before(_: EngineConnection, __: Any, ___: str, ____: Any, execution: Any, *_____: Any) -> None:
+        setattr(execution, _BEGAN, monotonic())
 
     @event.listens_for(engine, "after_cursor_execute")
-    def _after(connection: EngineConnection, _: Any, statement: str, __: Any, ___: Any, executemany: bool) -> None:  # noqa: FBT001
+    def _after(_: EngineConnection, __: Any, statement: str, ___: Any, execution: Any, executemany: bool) -> None:  # noqa: FBT001
         if not executemany:
-            note(Statement(statement, monotonic() - connection.info[_BEGAN], None))
+            note(Statement(statement, monotonic() - getattr(execution, _BEGAN), None))
 
     @event.listens_for(engine, "handle_error")
     def _failed(failure: ExceptionContext) -> None:
-        execution, connection = failure.execution_context, failure.connection
-        if failure.statement and connection and execution and not execution.executemany:
+        execution = failure.execution_context
+        if failure.statement and execution and not execution.executemany:
             error, now = failure.original_exception, monotonic()
-            note(Statement(failure.statement, now - connection.info.get(_BEGAN, now), error.__cause__ or error))
+            # Of those with which a pool begins nobody tells the beginning.
+            note(Statement(failure.statement, now - getattr(execution, _BEGAN, now), error.__cause__ or error))
 
 
 def _note(slow_ms: int, statement: Statement) -> None:
