@@ -121,7 +121,7 @@ class Resources:
             stack.push_async_callback(self.valkey.aclose)
             ring = InvalidationRing(settings.revocation_file)
             stack.callback(ring.close)
-            self.broadcast = Broadcast(ring, self.valkey)
+            self.broadcast = Broadcast(ring, self.valkey, settings.security.news_within)
             self.reader = await stack.enter_async_context(Reader.opened(settings))
             self.standby_reader = await stack.enter_async_context(StandbyReader.opened(settings, self.reader))
             self.transactions = Transactions(self.database.create_session_maker(), self.publish)

@@ -157,6 +157,15 @@ class SecuritySettings(Node, frozen=True, kw_only=True):
     revocation_file: Annotated[
         str, variable("REVOCATION_FILE", "Shared memory of this machine's workers; a path that all of them can write.")
     ] = ""
+    news_within: Annotated[
+        float,
+        variable(
+            "NEWS_WITHIN",
+            "Seconds without word from other machines after which each request asks the database who is calling.",
+            ge=1,
+            le=30,
+        ),
+    ] = 1.0
 
 
 class LimitSettings(Node, frozen=True, kw_only=True):

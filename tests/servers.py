@@ -169,7 +169,8 @@ class TestValkey:
 def environment(database: str, valkey: str, folder: Path, key: str, more: Mapping[str, str]) -> dict[str, str]:
     """The variables of a service under test: cheap password hashes, no rate limits, little log.
 
-    Nothing looks for imports by itself, so that only what a test does sends statements.
+    Nothing looks for imports by itself, and a machine that stands still for a moment does not make the app ask who is
+    calling, so that only what a test does sends statements.
     """
     return {
         "DATABASE_URL": database,
@@ -183,6 +184,7 @@ def environment(database: str, valkey: str, folder: Path, key: str, more: Mappin
         "RATE_LIMIT_WRITES": "0",
         "RATE_LIMIT_SIGN_IN": "0",
         "IMPORT_LOOK": "3600",
+        "NEWS_WITHIN": "30",
         "LOG_LEVEL": "WARNING",
         **more,
     }

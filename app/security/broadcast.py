@@ -17,7 +17,6 @@ from app.security.invalidations import EVERYBODY, EVERYTHING, InvalidationRing, 
 CHANNEL = "irontrack:invalidations"
 PING_EVERY = 0.3
 SURE_FOR = 1.0
-"""Seconds for which an answered heartbeat proves that nothing was missed."""
 
 _RETRY_AFTER = 0.2
 _SEND_WITHIN = 0.5
@@ -44,12 +43,18 @@ class Broadcast:
             nothing is known that could be old.
     """
 
-    def __init__(self, ring: InvalidationRing, valkey: Valkey, channel: str = CHANNEL) -> None:
+    def __init__(self, ring: InvalidationRing, valkey: Valkey, sure_for: float = SURE_FOR) -> None:
+        """
+        Args:
+            ring: the news of this machine.
+            valkey: brings those of the others.
+            sure_for: seconds for which an answered heartbeat proves that nothing was missed.
+        """
         self.failures = 0
         self.heard_at = time.time()
         self._ring = ring
         self._valkey = valkey
-        self._channel = channel
+        self._sure_for = sure_for
         self._listeners: list[Callable[[Topics], None]] = []
         self._task: asyncio.Task[None] | None = None
         self._heard = _NEVER
@@ -63,8 +68,8 @@ class Broadcast:
 
     @property
     def sure(self) -> bool:
-        """Whether everything that other machines published until a second ago has reached the listeners."""
-        return time.monotonic() - self._heard < SURE_FOR
+        """Whether everything that other machines published until `sure_for` ago has reached the listeners."""
+        return time.monotonic() - self._heard < self._sure_for
 
     def listen(self, listener: Callable[[Topics], None]) -> None:
         """From now on calls this with the topics that are published; with `EVERYTHING` after each gap."""
@@ -127,8 +132,8 @@ class Broadcast:
     async def _subscription(self) -> None:
         pubsub = self._valkey.pubsub()
         try:
-            async with asyncio.timeout(SURE_FOR):
-                await pubsub.subscribe(self._channel)
+            async with asyncio.timeout(self._sure_for):
+                await pubsub.subscribe(CHANNEL)
             await self._listen(pubsub)
         finally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
@@ -147,7 +152,7 @@ class Broadcast:
             message: _Message | None = await pubsub.get_message(timeout=max(0.0, next_ping - time.monotonic()))
             if message is not None:
                 self._take(message)
-            elif time.monotonic() - max(answered, self._heard) > SURE_FOR:
+            elif time.monotonic() - max(answered, self._heard) > self._sure_for:
                 raise TimeoutError("no answer to the heartbeat")
 
     def _take(self, message: _Message) -> None:
@@ -170,7 +175,7 @@ class Broadcast:
         topics, self._unsent = self._unsent, set()
         try:
             async with asyncio.timeout(_SEND_WITHIN):
-                await self._valkey.publish(self._channel, _payload(self._ring.node, topics))
+                await self._valkey.publish(CHANNEL, _payload(self._ring.node, topics))
         except BaseException as error:
             self.failures += 1
             self._unsent |= topics

@@ -95,8 +95,10 @@ async def test_another_machine_within_a_second(
     disturbance: signal.Signals | None,
 ) -> None:
     """It hears of changes through Valkey alone; when that is away, it asks the table."""
-    here = await make_app(VALKEY_URL=own_valkey.url)
-    there = await make_app(VALKEY_URL=own_valkey.url, REVOCATION_FILE=str(tmp_path / "another-machine"))
+    here = await make_app(NEWS_WITHIN="1", VALKEY_URL=own_valkey.url)
+    there = await make_app(
+        NEWS_WITHIN="1", VALKEY_URL=own_valkey.url, REVOCATION_FILE=str(tmp_path / "another-machine")
+    )
     victim = await make_actor(service=here)
     access = held(victim.client, ACCESS)
     assert [await me(here, access), await me(there, access)] == [200, 200]
@@ -110,7 +112,7 @@ async def test_another_machine_within_a_second(
 async def test_without_valkey(
     make_app: MakeApp, make_actor: MakeActor, own_valkey: OwnValkey, connection: Connection
 ) -> None:
-    app = await make_app(VALKEY_URL=own_valkey.url)
+    app = await make_app(NEWS_WITHIN="1", VALKEY_URL=own_valkey.url)
     athlete = await make_actor(service=app)
     access, refresh = held(athlete.client, ACCESS), held(athlete.client, REFRESH)
     await own_valkey.leave()
@@ -138,7 +140,7 @@ async def test_without_valkey(
 async def test_after_a_restart_of_valkey_sessions_go_on(
     make_app: MakeApp, make_actor: MakeActor, own_valkey: OwnValkey
 ) -> None:
-    app = await make_app(VALKEY_URL=own_valkey.url)
+    app = await make_app(NEWS_WITHIN="1", VALKEY_URL=own_valkey.url)
     athlete = await make_actor(service=app)
     await own_valkey.leave()
     await own_valkey.server.start()
