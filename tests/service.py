@@ -11,6 +11,7 @@ from litestar.types import ASGIApp
 
 from app import create_app
 from app.domain.catalogue.memory import CATALOGUE_CHANGED
+from app.logs import configure_logging
 from app.plugin import IronTrackPlugin, surrounded
 from app.settings import Settings, load_settings
 
@@ -37,10 +38,11 @@ class Service:
     async def running(cls, environment: Mapping[str, str]) -> AsyncIterator["Service"]:
         """Start the app with these variables and no others; it ends with the block."""
         settings = load_settings(environment)
-        litestar = create_app(settings)
+        litestar = _built(settings)
         service = cls(settings, litestar, surrounded(litestar))
         async with _alive(litestar), service._clients:
             yield service
+        _keep(litestar)
 
     async def settled(self) -> None:
         """Wait until it hears the news of other machines, and so asks nobody about callers that it knows.
@@ -65,6 +67,25 @@ class Service:
         client = httpx.AsyncClient(transport=transport, base_url=ORIGIN, **options)
         self._clients.push_async_callback(client.aclose)
         return client
+
+
+_ended: dict[Settings, list[Litestar]] = {}
+"""Apps that have ended well, and may be started again: to build one takes half a second."""
+
+
+def _built(settings: Settings) -> Litestar:
+    ended = _ended.get(settings)
+    if not ended:
+        return create_app(settings)
+    configure_logging(settings)
+    return ended.pop()
+
+
+def _keep(litestar: Litestar) -> None:
+    resources = litestar.plugins.get(IronTrackPlugin).resources
+    # What was made for the database goes with it: each start makes its own, and watches it.
+    resources.database.engine_instance = resources.database.session_maker = None
+    _ended.setdefault(resources.settings, []).append(litestar)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from tests.actors import Actor
 from tests.servers import Database, driver_url
 
 MakeDatabase = Callable[[], Awaitable[str]]
+Scratches = Callable[[], Awaitable[set[str]]]
 
 
 @pytest.fixture
@@ -20,21 +21,29 @@ def admin(postgres_urls: tuple[str, str]) -> Place:
     return Place.of(postgres_urls[1])
 
 
-async def databases(admin: Place) -> set[str]:
-    async with admin.connected() as connection:
-        return {
-            row[0] for row in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE '%scratch%'")
-        }
+@pytest.fixture
+def scratches(admin: Place, worker_id: str) -> Scratches:
+    """The scratch databases of this process: others may be making theirs."""
+
+    async def look() -> set[str]:
+        async with admin.connected() as connection:
+            found = await connection.fetch(
+                "SELECT datname FROM pg_database WHERE datname LIKE '%scratch%' AND strpos(datname, $1) > 0",
+                f"_{worker_id}_",
+            )
+        return {row[0] for row in found}
+
+    return look
 
 
 async def test_a_backup_is_restored_with_all_that_it_had(
-    athlete: Actor, database: Database, make_database: MakeDatabase, admin: Place, tmp_path: Path
+    athlete: Actor, database: Database, make_database: MakeDatabase, admin: Place, tmp_path: Path, scratches: Scratches
 ) -> None:
     file = tmp_path / "backup.dump"
     rows = await back_up(Place.of(database.url), admin, file)
     assert rows["user_account"] >= 1
     assert file.stat().st_mode & 0o777 == 0o600
-    assert await databases(admin) == set()
+    assert await scratches() == set()
 
     target = Place.of(await make_database())
     former = await restore(file, target, admin)
@@ -45,11 +54,16 @@ async def test_a_backup_is_restored_with_all_that_it_had(
     finally:
         async with admin.connected() as connection:
             await connection.execute(f'DROP DATABASE "{former}"')
-    assert await databases(admin) == set()
+    assert await scratches() == set()
 
 
 async def test_a_backup_that_does_not_restore_to_the_same_is_not_kept(
-    athlete: Actor, database: Database, admin: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    athlete: Actor,
+    database: Database,
+    admin: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scratches: Scratches,
 ) -> None:
     whole = backup._run
 
@@ -62,10 +76,12 @@ async def test_a_backup_that_does_not_restore_to_the_same_is_not_kept(
     with pytest.raises(BackupFailed, match="not what was dumped"):
         await back_up(Place.of(database.url), admin, tmp_path / "backup.dump")
     assert os.listdir(tmp_path) == []
-    assert await databases(admin) == set()
+    assert await scratches() == set()
 
 
-async def test_what_is_no_backup_changes_nothing(make_database: MakeDatabase, admin: Place, tmp_path: Path) -> None:
+async def test_what_is_no_backup_changes_nothing(
+    make_database: MakeDatabase, admin: Place, tmp_path: Path, scratches: Scratches
+) -> None:
     target = Place.of(await make_database())
     (tmp_path / "broken.dump").write_bytes(b"PGDMP" + os.urandom(100))
     with pytest.raises(BackupFailed, match="pg_restore"):
@@ -74,11 +90,11 @@ async def test_what_is_no_backup_changes_nothing(make_database: MakeDatabase, ad
     await back_up(target, admin, empty)
     with pytest.raises(BackupFailed, match="no version"):
         await restore(empty, target, admin)
-    assert await databases(admin) == set()
+    assert await scratches() == set()
 
 
 async def test_a_database_in_use_is_not_replaced(
-    database: Database, make_database: MakeDatabase, admin: Place, tmp_path: Path
+    database: Database, make_database: MakeDatabase, admin: Place, tmp_path: Path, scratches: Scratches
 ) -> None:
     await back_up(Place.of(database.url), admin, tmp_path / "backup.dump")
     url = await make_database()
@@ -89,4 +105,4 @@ async def test_a_database_in_use_is_not_replaced(
         assert await user.fetchval("SELECT 1") == 1
     finally:
         await user.close()
-    assert await databases(admin) == set()
+    assert await scratches() == set()
