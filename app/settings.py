@@ -16,7 +16,7 @@ import msgspec
 from click import ClickException
 from msgspec import Meta, Struct, ValidationError
 
-__all__ = ("VERSION", "Settings", "SettingsError", "Variable", "load_settings", "variables")
+__all__ = ("VERSION", "LimitSettings", "Settings", "SettingsError", "Variable", "load_settings", "variables")
 
 VERSION = "0.1.0"
 

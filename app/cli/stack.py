@@ -36,7 +36,7 @@ __all__ = ("stack_group",)
 
 _UP: Final = "litestar stack up"
 _NOT_RUNNING: Final = 3
-_ENDS_WITHIN: Final = 90.0
+_ENDS_WITHIN: Final = 180.0
 _RELOADS_WITHIN: Final = 300.0
 
 _file = click.Path(exists=True, dir_okay=False, resolve_path=True)

@@ -30,7 +30,7 @@ OWNER: Final = "irontrack"
 OWNER_FILE: Final = "database.password"
 """Its password, in the data folder."""
 _SUPERUSER: Final = "postgres"
-_STOP: Final = ((signal.SIGINT, 1.2), (signal.SIGQUIT, 0.6))
+_QUITS_WITHIN: Final = 0.6
 _SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -51,11 +51,20 @@ class EmbeddedPostgres:
 
     name = "PostgreSQL"
 
-    def __init__(self, data: Path, settings: Mapping[str, str] = DURABLE) -> None:
+    def __init__(
+        self,
+        data: Path,
+        settings: Mapping[str, str] = DURABLE,
+        *,
+        starts_within: float = 60.0,
+        ends_within: float = 1.2,
+    ) -> None:
         """
         Args:
             data: an existing folder, mode 0700; the cluster goes into ``postgres`` in it.
             settings: `DURABLE` or `THROWAWAY`, or the server's settings by their names.
+            starts_within: seconds until it has to take connections; recovery after a crash takes some.
+            ends_within: seconds that it gets to end in order.
         """
         self.data = data.resolve()
         self.cluster = self.data / "postgres"
@@ -64,6 +73,8 @@ class EmbeddedPostgres:
         self.child: Child | None = None
         self._settings = {**_SETTINGS, **settings}
         self._password = secret(self.data / "postgres.password")
+        self._starts_within = starts_within
+        self._stop = ((signal.SIGINT, ends_within), (signal.SIGQUIT, _QUITS_WITHIN))
 
     @property
     def url(self) -> str:
@@ -81,11 +92,8 @@ class EmbeddedPostgres:
         """Where the superuser connects to make databases, for tests."""
         return f"postgresql+asyncpg://{_SUPERUSER}:{self._password}@/postgres?host={self.sockets}"
 
-    async def start(self, within: float = 60.0) -> None:
+    async def start(self) -> None:
         """Start the server, after making its cluster if there is none, and wait until it takes connections.
-
-        Args:
-            within: seconds; recovery after a crash takes some.
 
         Raises:
             NotEmbeddable: there is no PostgreSQL for this machine.
@@ -112,19 +120,20 @@ class EmbeddedPostgres:
             prefix=prefix,
             log=self.log,
         )
-        limit = time.monotonic() + within
+        limit = time.monotonic() + self._starts_within
         while not await self.ready():
             if self.child.exit_code is not None:
                 raise StartFailed(f"PostgreSQL {self.child.ending} while it started: {last_words(self.log, before)}")
             if time.monotonic() > limit:
                 await self.stop()
-                raise StartFailed(f"PostgreSQL was not ready within {within:.0f} s; its log is {self.log}.")
+                within = f"{self._starts_within:.0f} s"
+                raise StartFailed(f"PostgreSQL was not ready within {within}; its log is {self.log}.")
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
         """End the server, in order if it obeys in time; committed rows are safe either way."""
         if self.child is not None:
-            await self.child.stop(_STOP)
+            await self.child.stop(self._stop)
             await clear(self.cluster, "postgres", patience=0.5)
 
     async def ready(self) -> bool:

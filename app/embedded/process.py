@@ -18,6 +18,7 @@ _NOBODY = 65534
 _PR_SET_PDEATHSIG = 1
 _DIES_WITHIN = 2.0
 _CAPABILITY = "+dac_override"
+_FIRST_PORT_OF_ALL = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
 class StartFailed(Exception):
@@ -78,6 +79,16 @@ def unprivileged() -> tuple[tuple[str, ...], int]:
         return (), me
     drop = (f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
     return ("setpriv", *drop, f"--inh-caps={_CAPABILITY}", f"--ambient-caps={_CAPABILITY}", "--"), _NOBODY
+
+
+def may_bind(port: int) -> bool:
+    """Whether a program that is started with the prefix of `unprivileged` may open a port."""
+    if not unprivileged()[0]:
+        return True
+    try:
+        return port >= int(_FIRST_PORT_OF_ALL.read_text())
+    except (OSError, ValueError):
+        return False
 
 
 def mortal(command: Sequence[str], death: signal.Signals, prefix: Sequence[str] = ()) -> list[str]:

@@ -200,6 +200,8 @@ class Overseer:
             say: tells the person at the terminal.
         """
         self._folder = folder
+        # A former owner that was killed has left its own: nobody may take that for ours.
+        folder.state_file.unlink(missing_ok=True)
         self._prepare = prepare
         self._say = say
         self._preparing: BaseProcess | None = None

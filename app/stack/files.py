@@ -114,7 +114,8 @@ def systemd_files(installation: Installation) -> dict[str, str]:
         listen=["0.0.0.0:443", "[::]:443"],
         redirect_listen=["0.0.0.0:80", "[::]:80"],
         status_listen="127.0.0.1:8081",
-        folder="/run/irontrack-proxy",
+        # On a disk: bodies wait there until they are whole.
+        folder="/var/cache/irontrack-proxy",
         certificate=f"{etc}/tls/certificate.pem",
         certificate_key=f"{etc}/tls/key.pem",
         access_log="/var/log/irontrack/access.log",

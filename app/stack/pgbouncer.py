@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
+from app.db.connecting import CONNECT_WITHIN, connect
 from app.embedded.folder import last_words, log_file, secret
 from app.embedded.process import Child, StartFailed, unprivileged
 from app.stack.programs import pgbouncer_version
@@ -69,13 +70,14 @@ class PgBouncer:
         self.settings = settings
         self._program = program
         self._data = data
+        self._password_file = data / "pgbouncer.password"
         self._file = data / "stack" / "pgbouncer.ini"
         self._socket = Path(settings.sockets, f".s.PGSQL.{settings.port}")
 
     @property
     def password(self) -> str:
         """Its own, as the file says it now."""
-        return secret(self._data / "pgbouncer.password")
+        return secret(self._password_file)
 
     def url(self, direct: str) -> str:
         """The same database and role as a direct URL's, through PgBouncer."""
@@ -126,24 +128,27 @@ class PgBouncer:
 
     async def reconnect(self) -> None:
         """Let it open its connections to PostgreSQL anew, as each gets free: after a migration they know old plans."""
-        connection = await self._connect(AUTH_USER, self.password, "pgbouncer")
+        connection = await self._connect(AUTH_USER, self._password_file, "pgbouncer")
         try:
             await connection.execute("RECONNECT")
         finally:
             connection.terminate()
 
-    async def learn(self, user: str, password: str) -> None:
-        """Log in as a role that has a new password: PgBouncer takes from a login what it itself logs in with."""
-        (await self._connect(user, password, self.settings.database)).terminate()
+    async def learn(self, user: str, password_file: Path) -> None:
+        """Log in as a role that has a new password: PgBouncer takes from a login what it itself logs in with.
 
-    async def _connect(self, user: str, password: str, database: str) -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(
+        It may not have read its own configuration again yet: a login that is refused is tried again.
+        """
+        (await self._connect(user, password_file, self.settings.database)).terminate()
+
+    async def _connect(self, user: str, password_file: Path, database: str) -> "asyncpg.Connection[asyncpg.Record]":
+        return await connect(
             host=self.settings.sockets,
             port=self.settings.port,
             user=user,
-            password=password,
+            password_file=str(password_file),
             database=database,
-            timeout=5,
+            timeout=CONNECT_WITHIN,
         )
 
     async def _listens(self) -> bool:

@@ -42,6 +42,9 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
         timeout: seconds until the application has to answer.
         grace: seconds for requests in flight when it is loaded anew or ended.
         max_body: bytes.
+        max_upload: bytes of a body with files of runs.
+        max_archive: bytes of one with an archive of them.
+        upload_timeout: seconds until the application has to answer to those.
     """
 
     sockets: Sequence[str]
@@ -63,6 +66,9 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: int = 35
     grace: int = 40
     max_body: int = 10_000_000
+    max_upload: int = 50_000_000
+    max_archive: int = 4_000_000_000
+    upload_timeout: int = 905
 
     @property
     def servers(self) -> list[str]:
@@ -116,12 +122,14 @@ class Proxy:
             [*unprivileged()[0], *self._command(draft), "-t", "-q"],
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             env=self._environment(),
             pass_fds=self._descriptors(),
         )
         if tried.returncode != 0:
-            raise StartFailed(f"{self.name} refuses its configuration: {tried.stderr.strip().splitlines()[-1]}")
+            reason = tried.stderr.strip().rpartition("\n")[2] or f"it ended with {tried.returncode}"
+            raise StartFailed(f"{self.name} refuses its configuration: {reason}")
         draft.replace(self.file)
 
     async def start(self) -> None:

@@ -57,6 +57,5 @@ def _write_in_place(file: Path, text: str) -> bool:
     if file.exists() and file.read_text() == text:
         return False
     file.touch(mode=0o600)
-    file.chmod(0o600)
     file.write_text(text)
     return True

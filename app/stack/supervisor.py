@@ -10,17 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import asyncpg
 import msgspec
 
-from app.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey, StartFailed
+from app.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey, FolderError, NotEmbeddable, StartFailed
 from app.embedded.folder import secret, socket_folder
 from app.embedded.listener import Address, listen, release
 from app.embedded.postgres import OWNER, OWNER_FILE
-from app.embedded.process import Child
+from app.embedded.process import Child, may_bind
 from app.embedded.services import Server, embedded_servers
 from app.embedded.supervisor import Granian, Overseer, Prepare, Say, Service, together, worker_environment
-from app.settings import load_settings
+from app.settings import LimitSettings, load_settings
 from app.stack.databases import (
     apply_roles,
     memory_of_this_machine,
@@ -41,6 +40,10 @@ _OTHER_CONNECTIONS: Final = 30
 _STARTS_APART: Final = 0.25
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
+_POSTGRES_STARTS_WITHIN: Final = 3600.0
+"""Seconds: 4 GB of changes are a long recovery on a slow disk, and one that is cut short begins anew."""
+_POSTGRES_ENDS_WITHIN: Final = 60.0
+"""Seconds for its last checkpoint, which a slow disk needs; else it has to recover at the next start."""
 
 
 class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +131,7 @@ class StackSupervisor(Overseer):
         self._opened = [(listeners, self.address)]
         if options.redirect_port is not None:
             self._opened.append(listen(Address(options.host, options.redirect_port), 1))
-        self.proxy = self._make_proxy(program, settings.limits.max_body_bytes)
+        self.proxy = self._make_proxy(program, settings.limits)
         self._nodes = [self._make_node(number) for number in range(_NODES)]
         self._reloads = 0
         self._failure = ""
@@ -158,7 +161,10 @@ class StackSupervisor(Overseer):
             if not self._options.pgbouncer:
                 pool = load_settings(self._variables()).database.pool_size
                 connections = 2 * _NODES * self._per_node * pool + _OTHER_CONNECTIONS
-            servers["DATABASE_URL"] = EmbeddedPostgres(path, postgres_settings(memory_of_this_machine(), connections))
+            settings = postgres_settings(memory_of_this_machine(), connections)
+            servers["DATABASE_URL"] = EmbeddedPostgres(
+                path, settings, starts_within=_POSTGRES_STARTS_WITHIN, ends_within=_POSTGRES_ENDS_WITHIN
+            )
             separate_owner_password(path)
         if "VALKEY_URL" in servers:
             servers["VALKEY_URL"] = EmbeddedValkey(path, valkey_configuration)
@@ -177,7 +183,7 @@ class StackSupervisor(Overseer):
         )
         return PgBouncer(find_pgbouncer(), settings, self._folder.path)
 
-    def _make_proxy(self, program: ProxyProgram, max_body: int) -> Proxy:
+    def _make_proxy(self, program: ProxyProgram, limits: LimitSettings) -> Proxy:
         listen_on, *redirect_on = [_named(listeners, address) for listeners, address in self._opened]
         settings = ProxySettings(
             sockets=[self._socket_of(number) for number in range(_NODES)],
@@ -195,9 +201,15 @@ class StackSupervisor(Overseer):
             connections=self._options.connections,
             timeout=self._grace,
             grace=self._grace + 5,
-            max_body=max_body,
+            max_body=limits.max_body_bytes,
+            max_upload=limits.max_upload_bytes,
+            max_archive=limits.max_archive_bytes,
+            upload_timeout=int(limits.upload_timeout) + 5,
         )
         listeners = [listener for opened, _ in self._opened for listener in opened]
+        if not may_bind(self.address.port):
+            # Its sockets of TCP are handed over; those of HTTP/3 it has to open by itself.
+            program = msgspec.structs.replace(program, http3=False)
         return Proxy(program, settings, listeners, self.address, self._folder.path)
 
     def _make_node(self, number: int) -> Granian:
@@ -285,8 +297,9 @@ class StackSupervisor(Overseer):
                     if not _lives(service):
                         await service.stop()
                         await service.start()
-            except StartFailed as error:
-                self._say(str(error))
+            except (FolderError, NotEmbeddable, OSError, StartFailed) as error:
+                # A full disk, or a program that is being updated: no reason to end what still runs.
+                self._say(f"{service.name} is not back: {error}")
                 pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * pause))
             else:
                 self._tell_state()
@@ -301,9 +314,9 @@ class StackSupervisor(Overseer):
                 await self._reload()
                 self._failure = ""
                 self._say("Reloaded.")
-            except (StartFailed, OSError, asyncpg.PostgresError) as error:
-                self._failure = str(error)
-                self._say(f"Not reloaded: {error}")
+            except Exception as error:  # noqa: BLE001 (whatever it is: what ran before goes on)
+                self._failure = str(error) or repr(error)
+                self._say(f"Not reloaded: {self._failure}")
             self._reloads += 1
             self._tell_state()
 
@@ -317,7 +330,7 @@ class StackSupervisor(Overseer):
         await self._apply_roles()
         if self._pgbouncer is not None:
             self._pgbouncer.reload()
-            await self._pgbouncer.learn(OWNER, secret(self._folder.path / OWNER_FILE))
+            await self._pgbouncer.learn(OWNER, self._folder.path / OWNER_FILE)
         if self.proxy.reload():
             self._say(f"{self.proxy.name} has a new configuration.")
         await self._migrate()
@@ -345,7 +358,10 @@ class StackSupervisor(Overseer):
     def _tell_state(self) -> None:
         parts = {part.name: part.child.pid for part in self._parts if part.child is not None}
         nodes = {node.name: self._socket_of(number) for number, node in enumerate(self._nodes)}
-        self._write_state(StackRunning(os.getpid(), self.url, parts, nodes, self._reloads, self._failure))
+        try:
+            self._write_state(StackRunning(os.getpid(), self.url, parts, nodes, self._reloads, self._failure))
+        except OSError as error:
+            self._say(f"`litestar stack status` can't be told: {error}")
 
 
 def _lives(service: Service) -> bool:

@@ -27,13 +27,18 @@ _PASSWORD = "Deadlift1!"
 
 
 def until(condition: Callable[[], object], within: float, what: str) -> float:
-    """Wait for a condition; the seconds that it took."""
+    """Wait for a condition; the seconds that it took.
+
+    A look that begins too late decides, not one during which the machine stood still.
+    """
     began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > within:
+    while True:
+        looked = time.monotonic()
+        if condition():
+            return time.monotonic() - began
+        if looked - began > within:
             raise AssertionError(f"not within {within:.0f} s: {what}")
         time.sleep(0.02)
-    return time.monotonic() - began
 
 
 class Process(NamedTuple):

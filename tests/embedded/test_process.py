@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.embedded.process import Child, mortal
+from app.embedded.process import Child, may_bind, mortal, unprivileged
 from tests.cli.up import tree, until, wait_for_end
 
 _PARENT = """
@@ -13,6 +13,15 @@ from app.embedded.process import mortal
 child = subprocess.Popen(mortal(["sleep", "60"], signal.SIGTERM))
 print(child.pid, flush=True)
 time.sleep(60)
+"""
+_BIND = """
+import socket, sys
+try:
+    socket.socket(type=socket.SOCK_DGRAM).bind(("127.0.0.1", int(sys.argv[1])))
+except PermissionError:
+    sys.exit(3)
+except OSError:
+    pass
 """
 
 
@@ -53,3 +62,10 @@ async def test_the_end_of_a_child_is_noticed_and_told() -> None:
     child = Child.start("sh", ["sh", "-c", "exit 3"], death=signal.SIGKILL)
     assert await child.wait() == 3
     assert child.ending == "ended with exit code 3"
+
+
+def test_it_is_known_beforehand_which_ports_a_program_may_open() -> None:
+    prefix, _ = unprivileged()
+    for port in (443, 40_443):
+        tried = subprocess.run([*prefix, sys.executable, "-c", _BIND, str(port)], check=False)
+        assert may_bind(port) == (tried.returncode == 0) or not prefix

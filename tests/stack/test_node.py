@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from app.embedded.listener import Address
-from tests.cli.up import LITESTAR, STARTS_WITHIN, until
+from tests.cli.up import LITESTAR, until
+from tests.stack.running import SLOW
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 _HAND_OVER = """
 import os, sys
@@ -46,12 +47,12 @@ def test_a_node_serves_on_its_socket_and_ends_when_told(
             command += ["--uds", path]
         node = subprocess.Popen(command, env=environment, pass_fds=(listener.fileno(),))
     try:
-        until(lambda: _ready(path) or node.poll() is not None, STARTS_WITHIN, "readiness")
+        until(lambda: _ready(path) or node.poll() is not None, SLOW, "readiness")
         assert node.poll() is None
         probe = [sys.executable, "-m", "app.stack.probe", path]
         assert subprocess.run(probe, check=False).returncode == 0
         node.send_signal(signal.SIGTERM)
-        assert node.wait(STARTS_WITHIN) == 0
+        assert node.wait(SLOW) == 0
         assert subprocess.run(probe, capture_output=True, check=False).returncode == 1
     finally:
         node.kill()

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from app.embedded.folder import socket_folder
 from app.embedded.listener import Address, listen, release
+from app.embedded.process import StartFailed
 from app.http.context import TRACE_PARENT, RequestContext
 from app.settings import load_settings
 from app.stack.programs import find_proxy, in_wheel
@@ -21,6 +23,7 @@ from tests.stack.test_files import write_certificate
 from tests.waiting import eventually
 
 SANE = re.compile(r"[0-9a-f]{32}")
+FILES = ("/api/v1/runs/import", "/api/v1/runs/import/", "/api/v1/imports", "/api/v1//imports/")
 
 Answer = Callable[[str, dict[str, str], asyncio.StreamWriter], Awaitable[None]]
 
@@ -113,7 +116,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
                 certificate_key=key,
                 workers="1",
                 max_body=2000,
-                timeout=2,
+                max_upload=4000,
+                max_archive=6000,
                 **options,
             )
             proxy = Proxy(find_proxy(program), settings, listeners, address, data)
@@ -173,12 +177,14 @@ async def test_a_request_id_is_taken_over_if_it_is_sane(start: Start, asked: str
 async def test_an_address_that_asks_too_much_is_refused_and_no_other(start: Start) -> None:
     front = await start(rate=1, burst=3)
     async with front.client("127.0.0.7") as many, front.client("127.0.0.8") as other:
-        answers = [await many.get("/x") for _ in range(8)]
+        served = 0
+        # Each second one more is allowed, however slow this machine is.
+        while (answer := await many.get("/x")).status_code == 200:
+            served += 1
+        assert served >= 1 + 3
         assert (await other.get("/x")).status_code == 200
-    refused = [answer for answer in answers if answer.status_code != 200]
-    assert len(refused) >= 3
-    assert_problem(refused[0], 429)
-    assert refused[0].headers["retry-after"] == "1"
+    assert_problem(answer, 429)
+    assert answer.headers["retry-after"] == "1"
 
 
 async def test_an_address_with_too_many_requests_at_a_time_is_refused_and_no_other(start: Start) -> None:
@@ -241,15 +247,46 @@ async def test_a_service_that_is_away_is_a_problem_document(start: Start) -> Non
     assert answer.headers["x-request-id"] == "mine"
 
 
-async def test_a_service_that_takes_too_long_is_a_problem_document(start: Start) -> None:
-    async def sleep(line: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(30)
+async def test_a_service_that_takes_too_long_is_a_problem_document_and_files_may_take_longer(start: Start) -> None:
+    front = await start(timeout=1)
+    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
 
-    front = await start()
+    async def hold(line: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
+        arrived.release()
+        await go_on.wait()
+        await echo(line, headers, writer)
+
     for node in front.nodes:
-        node.answer = sleep
+        node.answer = hold
     async with front.client() as client:
+        files = [asyncio.create_task(client.post(path)) for path in FILES]
+        for _ in files:
+            await arrived.acquire()
         assert_problem(await client.post("/x"), 504)
+        go_on.set()
+        assert [(await answer).status_code for answer in files] == [200] * len(files)
+
+
+async def test_files_may_be_larger_than_other_bodies(start: Start) -> None:
+    front = await start()
+    async with front.client() as client:
+        for path, limit in zip(FILES, (4000, 4000, 6000, 6000), strict=True):
+            assert (await client.post(path, content=b"a" * limit)).status_code == 200
+            assert_problem(await client.post(path, content=b"a" * (limit + 1)), 413, path)
+
+
+async def test_an_archive_is_handed_on_while_it_is_sent(start: Start) -> None:
+    front = await start()
+    before = sum(node.connections for node in front.nodes)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"a" * 1000
+        await eventually(lambda: sum(node.connections for node in front.nodes) > before, 20)
+        yield b"a" * 1000
+
+    async with front.client() as client:
+        answer = await client.post("/api/v1/imports", content=slowly(), headers={"Content-Length": "2000"})
+    assert answer.status_code == 200
 
 
 async def test_what_is_too_large_or_not_http_is_a_problem_document(start: Start) -> None:
@@ -332,8 +369,10 @@ async def test_a_changed_configuration_is_taken_over_and_a_broken_one_is_not(sta
     write_certificate(certificate.parent)
     assert front.proxy.reload() is True
     key.unlink()
-    with pytest.raises(Exception, match="refuses its configuration"):
-        front.proxy.reload()
+    for program in (front.proxy.program, msgspec.structs.replace(front.proxy.program, path="/bin/false")):
+        front.proxy.program = program
+        with pytest.raises(StartFailed, match="refuses its configuration"):
+            front.proxy.reload()
     async with front.client() as client:
         assert (await client.get("/x")).status_code == 200
 

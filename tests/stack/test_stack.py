@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,9 +14,11 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
+from click.testing import CliRunner
 from valkey.asyncio import Valkey
 from valkey.exceptions import NoPermissionError
 
+from app.cli.service import down
 from app.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
 from app.stack.pgbouncer import PORT
 from tests.cli.up import ENVIRONMENT, LITESTAR, until
@@ -127,12 +131,17 @@ async def test_the_counters_of_each_node_are_on_the_status_socket(stack: Stack) 
 
 
 async def test_sessions_share_few_connections(stack: Stack) -> None:
-    """200 at a time, over 10 connections of PostgreSQL."""
-    async with stack.client() as client:
-        person = await Person.signed_in(client)
-        answers = await asyncio.gather(*(person.write() for _ in range(200)))
-        assert {answer.status_code for answer in answers} == {201}
-        assert await person.stored() == {answer.json()["id"] for answer in answers}
+    """200 that write at the same time, over 10 connections of PostgreSQL."""
+    async with AsyncExitStack() as exits:
+        # Nobody may have more of them, and from no address one may sign in much more often.
+        clients = [await exits.enter_async_context(stack.client(f"127.0.1.{number}")) for number in range(1, 5)]
+        people = await asyncio.gather(*(_sessions(client, 50) for client in clients))
+        sessions = [session for person in people for session in person]
+        assert len({session.headers["Cookie"] for session in sessions}) == 200
+        acknowledged = await asyncio.gather(*(_written(session) for session in sessions))
+        stored = [await person[0].stored() for person in people]
+        assert [len(ids) for ids in stored] == [50] * 4
+        assert set().union(*stored) == set(acknowledged)
     server = EmbeddedPostgres(DataFolder(stack.data).path)
     connection = await asyncpg.connect(server.superuser_url.replace("+asyncpg", ""))
     try:
@@ -142,6 +151,20 @@ async def test_sessions_share_few_connections(stack: Stack) -> None:
         assert "statement_timeout=35s" in await connection.fetchval(limits)
     finally:
         await connection.close()
+
+
+async def _sessions(client: httpx.AsyncClient, count: int) -> list[Person]:
+    """Somebody who is signed in so many times."""
+    person = await Person.signed_in(client)
+    return [person, *[await person.again() for _ in range(count - 1)]]
+
+
+async def _written(person: Person) -> str:
+    """The id of a row that is stored; who waited too long for a connection is told to come again."""
+    while (answer := await person.write()).status_code == 503:
+        await asyncio.sleep(0.1)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
 
 
 def passwords(stack: Stack) -> list[str]:
@@ -252,7 +275,21 @@ async def test_a_reload_that_can_not_succeed_changes_nothing(stack: Stack) -> No
     assert stack.status()["well"] is True
 
 
+async def test_a_part_that_can_not_be_started_is_tried_again_and_ends_nothing_else(stack: Stack) -> None:
+    log = stack.data / "logs" / "pgbouncer.log"
+    aside = log.rename(log.with_name("aside.log"))
+    log.mkdir()
+    try:
+        os.kill(stack.part("PgBouncer"), signal.SIGKILL)
+        await eventually(lambda: "PgBouncer is not back" in stack.said() or stack.process.poll() is not None, SLOW)
+    finally:
+        log.rmdir()
+        aside.rename(log)
+    assert stack.process.poll() is None, stack.said()
+    await eventually(lambda: stack.status()["well"] is True, SLOW)
+
+
 def test_its_folder_is_not_for_another_service_at_the_same_time(stack: Stack) -> None:
-    refused = stack.command_of("down")
-    assert refused.returncode == 1
+    refused = CliRunner().invoke(down, ["--data", str(stack.data)])
+    assert refused.exit_code == 1
     assert "litestar stack up" in refused.stderr

@@ -7,7 +7,7 @@ problems = (
     (400, "Bad Request", "The request can't be read.", 0),
     (405, "Method Not Allowed", "This method is not allowed here.", 0),
     (408, "Request Timeout", "The request did not arrive in time.", 0),
-    (413, "Request Entity Too Large", f"A body may have at most {settings.max_body} bytes.", 0),
+    (413, "Request Entity Too Large", "The body is too large.", 0),
     (414, "Request-URI Too Long", "The address is too long.", 0),
     (429, "Too Many Requests", "Too many requests from this address; try again in a moment.", 1),
     (431, "Request Header Fields Too Large", "The headers are too large.", 0),
@@ -213,6 +213,17 @@ http {
             proxy_pass http://$application;
         }
 
+        # Files are larger and take longer than all else. An archive is handed on as it comes: it may be more than fits here.
+% for path, size, buffered in (("runs/import", settings.max_upload, "on"), ("imports", settings.max_archive, "off")):
+        location ~ ^/api/v1/${path}/?$ {
+            client_max_body_size ${size};
+            proxy_request_buffering ${buffered};
+            proxy_send_timeout 60s;
+            proxy_read_timeout ${settings.upload_timeout}s;
+            proxy_pass http://$application;
+        }
+
+% endfor
         # Errors are logged with the line of the request, and that of a share link is a password.
         location /api/v1/shared/ {
             error_log ${settings.error_log} emerg;

@@ -12,6 +12,8 @@ WorkingDirectory=${at.root}
 EnvironmentFile=${etc}/settings.env
 Environment=PROMETHEUS_MULTIPROC_DIR=/run/irontrack-node-%i-metrics
 RuntimeDirectory=irontrack-node-%i-metrics
+# On a disk: archives of runs are as large as they are. It is this unit's own, and goes with it.
+Environment=TMPDIR=/var/tmp
 ExecStart=${litestar} stack serve --workers ${at.workers}
 Restart=always
 RestartSec=1

@@ -1,0 +1,12 @@
+from pathlib import Path
+
+from app.embedded import DataFolder
+from app.embedded.supervisor import Overseer
+
+
+def test_what_a_killed_one_has_told_is_not_taken_for_what_runs_now(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.prepare()
+    folder.state_file.write_text("{}")
+    Overseer(folder, prepare=lambda _: None, say=lambda _: None)
+    assert not folder.state_file.exists()
