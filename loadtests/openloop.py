@@ -423,8 +423,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the outcome goes")
     parser.add_argument("--csv", type=Path, help="where the histogram goes")
     options = parser.parse_args()
+    urls = options.urls or ["http://127.0.0.1:8000"]
+    if unknown := [url for url in urls if urlsplit(url).scheme not in {"http", "unix"}]:
+        parser.error(f"{unknown[0]} is neither http://… nor unix://…: there is no TLS here")
     plan = Plan(
-        urls=options.urls or ["http://127.0.0.1:8000"],
+        urls=urls,
         requests=[request(options.method, options.path, options.header, options.body.encode())],
         rate=options.rate,
         seconds=options.settle + options.seconds,
@@ -432,7 +435,10 @@ def main() -> None:
         connections=options.connections,
         poisson=options.poisson,
     )
-    outcome = generate(plan)
+    try:
+        outcome = generate(plan)
+    except OSError as error:
+        parser.exit(1, f"Error: {error}\n")
     print(table(outcome))
     if options.json:
         options.json.write_text(json.dumps(msgspec.to_builtins(outcome), indent=1) + "\n")

@@ -19,7 +19,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.openloop import GROWTH, Generator, Outcome, Plan, class_of, is_complete, moments, percentile, request
+from loadtests.openloop import (
+    GROWTH,
+    Generator,
+    Outcome,
+    Plan,
+    class_of,
+    is_complete,
+    main,
+    moments,
+    percentile,
+    request,
+)
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 A_REQUEST = request("GET", "/")
@@ -169,6 +180,13 @@ def test_nobody_there(tmp_path: Path) -> None:
         silent.bind(str(tmp_path / "s"))
         with pytest.raises(OSError, match="refused"):
             Generator(plan(f"unix://{tmp_path / 's'}", rate=1, seconds=1)).run()
+
+
+def test_what_is_not_plain_http_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["openloop", "https://127.0.0.1"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "https://127.0.0.1 is neither" in capsys.readouterr().err
 
 
 def test_moments_are_even_or_those_of_a_poisson_process() -> None:
