@@ -271,8 +271,8 @@ def run(command: Sequence[str], limits: Limits) -> int:
         # Ctrl-C comes to everybody at the terminal.
         signal.signal(signal.SIGINT, lambda *_: None)
         process = subprocess.Popen(box.command(command), env={**os.environ, **box.environment})
-        for number in early:
-            process.send_signal(number)
+        for missed in early:
+            process.send_signal(missed)
         code = process.wait()
         throttling, syncs = box.throttling(), box.syncs()
     print(
