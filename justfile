@@ -1,5 +1,8 @@
 # `just` lists what there is to do; each recipe is one command that can be typed as well.
 
+# What stands in quotes at the prompt stays one argument.
+set positional-arguments
+
 uv := "python3 -m uv"
 
 [private]
@@ -13,7 +16,7 @@ install:
 
 # start everything: PostgreSQL, Valkey and the service
 up *options:
-    {{ uv }} run litestar up {{ options }}
+    {{ uv }} run litestar up "$@"
 
 # stop what `up` started
 down:
@@ -29,7 +32,7 @@ infra-down:
 
 # the production stack as plain processes: `just stack up`, `status`, `reload`, `down`
 stack *options:
-    {{ uv }} run litestar stack {{ options }}
+    {{ uv }} run litestar stack "$@"
 
 # the files that the containers of compose.yml mount, from infra/templates
 stack-files:
@@ -59,7 +62,7 @@ backup file *options:
 
 # one worker for development, loaded anew when the code changes
 run *options:
-    {{ uv }} run litestar run {{ options }}
+    {{ uv }} run litestar run "$@"
 
 # roles and catalogue
 seed:
@@ -87,7 +90,7 @@ lint:
 
 # the tests, or some of them: `just test tests/http -k etag`
 test *options:
-    {{ uv }} run pytest {{ options }}
+    {{ uv }} run pytest "$@"
 
 # each part of the production stack is killed so many times under load
 kills times="200":
@@ -95,43 +98,43 @@ kills times="200":
 
 # what a request costs, compared with a bare handler
 bench *options:
-    {{ uv }} run python -m loadtests.bench {{ options }}
+    {{ uv }} run python -m loadtests.bench "$@"
 
 # what other people's exercises cost a search
 search-bench *options:
-    {{ uv }} run python -m loadtests.search {{ options }}
+    {{ uv }} run python -m loadtests.search "$@"
 
 # that what has ended is refused by both workers: under load, after a silence, whatever Valkey does
 trials *options:
-    {{ uv }} run python -m loadtests.trials {{ options }}
+    {{ uv }} run python -m loadtests.trials "$@"
 
 # what a long history costs among many: two databases, one with 5 million sets, compared
 scale *options:
-    {{ uv }} run python -m loadtests.scale {{ options }}
+    {{ uv }} run python -m loadtests.scale "$@"
 
 # how long an archive of 5,000 files takes to import
 import-bench *options:
-    {{ uv }} run python -m loadtests.imports {{ options }}
+    {{ uv }} run python -m loadtests.imports "$@"
 
 # what the summary of 50,000 runs costs, compared with that of 50
 runs-bench *options:
-    {{ uv }} run python -m loadtests.runs {{ options }}
+    {{ uv }} run python -m loadtests.runs "$@"
 
 # people for `load`, in the database of a service: `just load-seed --data .irontrack --users 200`
 load-seed *options:
-    {{ uv }} run python -m loadtests.seed {{ options }}
+    {{ uv }} run python -m loadtests.seed "$@"
 
 # a crowd at work, against a running service: `just load --host unix:///run/node.sock --users 100 --run-time 5m`
 load *options:
-    {{ uv }} run locust --config loadtests/locust.conf {{ options }}
+    {{ uv }} run locust --config loadtests/locust.conf "$@"
 
 # requests at a constant rate, with latencies from when they were to be sent: `just open-loop URL --path … --rate …`
 open-loop *options:
-    {{ uv }} run python -m loadtests.openloop {{ options }}
+    {{ uv }} run python -m loadtests.openloop "$@"
 
 # a command on a weaker machine: two cores of half the speed, a disk of 7200 rpm: `just weakbox litestar stack up`
 weakbox *command:
-    {{ uv }} run python -m loadtests.weakbox {{ command }}
+    {{ uv }} run python -m loadtests.weakbox "$@"
 
 # what the stack carries, normal and weak: `just report run --again` measures, `just report render` writes REPORT.md
 report *options="render":

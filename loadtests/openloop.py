@@ -52,7 +52,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         seconds: how long.
         connections: at most; they are opened when they are needed.
         settle: seconds at the beginning that are not counted.
-        drain: seconds to wait for the last answers.
+        drain: seconds to wait for the last answers, from the end or from when the last request was sent late.
         poisson: intervals are exponential rather than equal.
         start: the number of the request to begin with.
     """
@@ -227,7 +227,6 @@ class Generator:
         Raises:
             OSError: nobody listens there.
         """
-        gc.disable()
         self._idle.append(self._connect())
         begin = time.perf_counter()
         self._counts_from, self._end = begin + self._plan.settle, begin + self._plan.seconds
@@ -237,12 +236,13 @@ class Generator:
             due: Iterator[float] = iter(())
         else:
             due = (begin + moment for moment in moments(self._plan))
-        used = self._loop(due, self._end + self._plan.drain)
+        used = self._loop(due)
         return self._outcome(time.perf_counter(), used)
 
-    def _loop(self, due: Iterator[float], limit: float) -> float:
+    def _loop(self, due: Iterator[float]) -> float:
         """Send what is due and take what comes; our CPU seconds since the moment that counts."""
-        upcoming, used = next(due, math.inf), None
+        upcoming, used, limit = next(due, math.inf), None, math.inf
+        # All that was due is sent, also when we stood still beyond the end.
         while (now := time.perf_counter()) < limit:
             if used is None and now >= self._counts_from:
                 used = time.process_time()
@@ -250,6 +250,8 @@ class Generator:
                 self._offer(upcoming)
                 upcoming = next(due, math.inf)
                 now = time.perf_counter()
+            if limit == upcoming == math.inf:
+                limit = max(now, self._end) + self._plan.drain
             if now >= self._end and not self._under_way:
                 break
             until = min(upcoming, limit if self._under_way else max(now, self._end))
@@ -359,11 +361,13 @@ class Generator:
 def generate(plan: Plan) -> Outcome:
     """Send a plan's requests, before anybody else has the processor where we may say so.
 
-    We stand for people on machines of their own. The process keeps its priority: it had better be one of its own.
+    We stand for people on machines of their own. The process keeps its priority, and collects no garbage any more: it
+    had better be one of its own.
 
     Raises:
         OSError: nobody listens there.
     """
+    gc.disable()
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     return Generator(plan).run()
@@ -419,8 +423,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the outcome goes")
     parser.add_argument("--csv", type=Path, help="where the histogram goes")
     options = parser.parse_args()
+    urls = options.urls or ["http://127.0.0.1:8000"]
+    if unknown := [url for url in urls if urlsplit(url).scheme not in {"http", "unix"}]:
+        parser.error(f"{unknown[0]} is neither http://… nor unix://…: there is no TLS here")
     plan = Plan(
-        urls=options.urls or ["http://127.0.0.1:8000"],
+        urls=urls,
         requests=[request(options.method, options.path, options.header, options.body.encode())],
         rate=options.rate,
         seconds=options.settle + options.seconds,
@@ -428,7 +435,10 @@ def main() -> None:
         connections=options.connections,
         poisson=options.poisson,
     )
-    outcome = generate(plan)
+    try:
+        outcome = generate(plan)
+    except OSError as error:
+        parser.exit(1, f"Error: {error}\n")
     print(table(outcome))
     if options.json:
         options.json.write_text(json.dumps(msgspec.to_builtins(outcome), indent=1) + "\n")

@@ -35,7 +35,7 @@ REVOLUTION: Final = 60 / 7200
 """Seconds."""
 _COUNTS: Final = struct.Struct("=qq")
 _SYSTEMD: Final = Path("/run/systemd/system")
-_ENDS_WITHIN: Final = 5.0
+_ENDS_WITHIN: Final = 30.0
 
 
 class WeakboxError(Exception):
@@ -146,7 +146,8 @@ class Box:
         _compile(library)
         spindle = folder / "spindle"
         spindle.write_bytes(bytes(_COUNTS.size))
-        # Programs that drop their privileges sync, too.
+        # Programs that drop their privileges sync, too, whatever our umask says.
+        library.chmod(0o755)
         spindle.chmod(0o666)
         folder.chmod(0o711)
         with spindle.open("r+b") as file:
@@ -257,15 +258,21 @@ def run(command: Sequence[str], limits: Limits) -> int:
     """Run a command in a box, hand our signals on to it, and tell what the limits did; its exit code."""
     with opened(limits) as box:
         process: subprocess.Popen[bytes] | None = None
+        early: list[int] = []
 
         def hand_on(number: int, _: object) -> None:
-            # Ctrl-C comes to everybody at the terminal.
-            if process is not None and number != signal.SIGINT:
+            if process is None:
+                early.append(number)
+            else:
                 process.send_signal(number)
 
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, hand_on)
+        # Ctrl-C comes to everybody at the terminal.
+        signal.signal(signal.SIGINT, lambda *_: None)
         process = subprocess.Popen(box.command(command), env={**os.environ, **box.environment})
+        for missed in early:
+            process.send_signal(missed)
         code = process.wait()
         throttling, syncs = box.throttling(), box.syncs()
     print(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import asyncpg
 import httpx
 import pytest
+from hypothesis import settings
 from valkey.asyncio import Valkey
 
 from app.security.keys import KeyRing
@@ -18,6 +19,9 @@ from tests.servers import Database, TestPostgres, TestValkey, database_url, driv
 from tests.service import Service
 
 statement_log.install()
+# A machine that stands still in the middle of an example proves nothing about us.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 _POSTGRES = pytest.StashKey[TestPostgres]()
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 LOOK_EVERY = 0.005
 
 
-async def eventually(condition: Callable[[], bool | Awaitable[bool]], within: float = 5.0) -> None:
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], within: float = 15.0) -> None:
     """Wait until it is so; a look that begins after `within` seconds has to find it.
 
     The look's own time doesn't count: a machine that stood still in the middle of one proves nothing about us.

@@ -45,8 +45,8 @@ ${"##"} Method
 - **Capacity** is what 32 connections carry that send the next request after each answer (sign-in: 8, measured twice as long). Rates are shares of it:
   ${", ".join(f"{share:.0%}" for share in shares)} for the first setup, ${f"{compared:.0%}"} *of the first setup's capacity* for all the others, so that each
   pair is compared at the same rate.
-- **Runs.** After a second of warm-up for each scenario, ${conditions.rounds} round(s) of each measurement, which take turns: ${f"{conditions.seconds:g}"} s that count,
-  after half a second that does not. Figures are medians of the rounds; percentiles in the list of all rates are those of
+- **Runs.** After ${f"{conditions.warm_up:g}"} s of warm-up for each scenario, ${conditions.rounds} round(s) of each measurement, which take turns: ${f"{conditions.seconds:g}"} s that count,
+  after ${f"{tables.settle():.2g}"} s that do not. Figures are medians of the rounds; percentiles in the list of all rates are those of
   all rounds together, from histograms whose classes are 3 % wide, and p99.9 stands only where there were 1,000 requests. *Spread* is the
   highest round less the lowest, compared with the median. Where two setups differ by less than their spread, they do not differ.
 - **Knee**: the highest rate up to which at least ${f"{results.KEPT_UP:.0%}"} of what is offered is answered in time, and p99 is at most ${f"{results.STEEP:g}"} times
@@ -59,8 +59,8 @@ ${"##"} Method
 - **The generator** runs on the same processors, before everybody else (real-time scheduling), and outside the weak box's quota. Its part of a processor
   is told; *own lag* is the 99th percentile of how late it sent what was due, in ms, with "!" where that was more than a fifth of p99:
   there the latency is its own.
-- **Data.** ${conditions.users} people with ${conditions.sessions} sessions of 5 exercises with 4 sets each, two years of them; each service begins with a copy of the
-  same data folder. All requests are those of signed-in people. The application's rate limits are off (`RATE_LIMIT_READS=0`,
+- **Data.** ${conditions.users} people with ${conditions.sessions} sessions of 5 exercises with 4 sets each, one every second day; each service begins with a copy of the
+  same data folder. All requests but those that sign in are those of signed-in people. The application's rate limits are off (`RATE_LIMIT_READS=0`,
   `RATE_LIMIT_WRITES=0`, `RATE_LIMIT_SIGN_IN=0`), and the proxy's are as high as they can be (`${unlimited}`).
 - No TLS: all of it happens on one machine.
 
@@ -76,7 +76,8 @@ ${"##"} Method
 | ${setup.name} | ${setup.what} |
 % endfor
 
-Of ${f"{tables.requests():,}"} requests at a rate, ${f"{tables.errors():,}"} had no answer or one of 400 and above.
+Of ${f"{tables.requests(tables.at_rates()):,}"} requests at a rate, ${f"{tables.errors(tables.at_rates()):,}"} had no answer or one of 400 and above; of
+${f"{tables.requests(tables.at_capacity()):,}"} at capacity, ${f"{tables.errors(tables.at_capacity()):,}"}.
 % if tables.held_up():
 The generator held up most rounds at some rate of: ${"; ".join(tables.held_up())}.
 % endif

@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
-from loadtests.report.measure import Effort, measure_all
+from loadtests.report.measure import Effort, MixtureError, measure_all
 from loadtests.report.render import write
 from loadtests.report.results import RESULTS
 
@@ -38,7 +38,10 @@ def main() -> None:
             users=options.users,
             sessions=options.sessions,
         )
-        measure_all(options.results, effort, options.only, again=options.again)
+        try:
+            measure_all(options.results, effort, options.only, again=options.again)
+        except MixtureError as error:
+            parser.exit(1, f"Error: {error}\n")
     if options.results == RESULTS:
         write()
 

@@ -127,6 +127,9 @@ def measure_all(folder: Path, effort: Effort, only: Sequence[str], *, again: boo
     Args:
         folder: where the results go.
         only: names of machines or services; empty: all.
+
+    Raises:
+        MixtureError: what is not measured has results of other conditions.
     """
     wanted = [
         (box, service)
@@ -144,7 +147,9 @@ def measure_all(folder: Path, effort: Effort, only: Sequence[str], *, again: boo
         tempfile.TemporaryDirectory(prefix="irontrack-report-") as temporary,
         ProcessPoolExecutor(1, mp_context=get_context("fork")) as generator,
     ):
-        (folder / results.CONDITIONS).write_bytes(_formatted(_conditions(effort, Path(temporary))))
+        conditions = _conditions(effort, Path(temporary))
+        refuse_mixture(folder, conditions, wanted)
+        (folder / results.CONDITIONS).write_bytes(_formatted(conditions))
         template = Path(temporary, "template")
         with opened(NORMAL) as box:
             targets = make_data(template, box, effort.users, effort.sessions)
@@ -155,6 +160,26 @@ def measure_all(folder: Path, effort: Effort, only: Sequence[str], *, again: boo
             runs = _measure_service(name, service, data, targets, generator, effort, folder)
             results.write(results.file_of(folder, name, service), runs)
     console.print(f"{time.monotonic() - began:5.0f} s  done")
+
+
+class MixtureError(Exception):
+    """Results that stay were measured under other conditions, and would be told as if they were not."""
+
+
+def refuse_mixture(folder: Path, conditions: Conditions, wanted: Sequence[tuple[str, str]]) -> None:
+    """See that the results that stay, beside those that are wanted, can stand beside new ones.
+
+    Raises:
+        MixtureError: they can't.
+    """
+    stay = [
+        f"{box}-{service}"
+        for box in BOXES
+        for service in SERVICES
+        if (box, service) not in wanted and results.file_of(folder, box, service).exists()
+    ]
+    if stay and not conditions.agree_with(results.conditions_of(folder)):
+        raise MixtureError(f"{', '.join(stay)} were measured under other conditions: measure all of them again.")
 
 
 def _measure_service(
@@ -206,6 +231,7 @@ def _conditions(effort: Effort, temporary: Path) -> Conditions:
         rounds_a_second=round(calibrate(2.0)),
         real_sync=_sync_seconds(temporary / "synced"),
         weak=BOXES["weak"],
+        warm_up=effort.warm_up,
     )
 
 

@@ -1,5 +1,6 @@
 """REPORT.md and its plots, from the raw results alone."""
 
+import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from loadtests.openloop import PERCENTILES
 from loadtests.report import results
 from loadtests.report.cases import BASE, BOXES, COMPARED, SCENARIOS, SETUPS, SHARES, UNLIMITED, Setup
 from loadtests.report.plots import Panel, Ratio, bars, panels, ratios
-from loadtests.report.results import PARTS, RESULTS, Cell, Cells, Conditions, is_whole
+from loadtests.report.results import PARTS, RESULTS, Cell, Cells, Conditions, Run, is_whole
 
 HOME: Final = RESULTS.parent
 _TEMPLATE: Final = Path(__file__).with_name("REPORT.md.mako")
@@ -159,13 +160,12 @@ class Tables:
         for name, cell in self._rows(box):
             for share in cell.shares:
                 runs = cell.at(share)
-                achieved = sum(run.outcome.achieved for run in runs) / len(runs)
                 rows.append(
                     (
                         name,
                         f"{share:.0%}",
                         f"{cell.offered(share):,.1f}",
-                        f"{achieved:,.1f}",
+                        f"{statistics.median(run.outcome.achieved for run in runs):,.1f}",
                         *(self._percentile(cell, percent, share) for percent in PERCENTILES),
                         f"{cell.latency(99, share).spread:.0%}",
                         str(sum(run.outcome.errors for run in runs)),
@@ -246,15 +246,27 @@ class Tables:
             return "one is too slow"
         return _ratio(mine.latency(percent, COMPARED).median, beside.latency(percent, COMPARED).median)
 
-    def errors(self) -> int:
-        """In all measurements at a rate."""
-        return sum(
-            run.outcome.errors for cell in self._cells.values() for share in cell.shares for run in cell.at(share)
-        )
+    @staticmethod
+    def requests(runs: Sequence[Run]) -> int:
+        """All that count."""
+        return sum(sum(run.outcome.statuses.values()) + run.outcome.unanswered for run in runs)
 
-    def requests(self) -> int:
-        """In all measurements at a rate."""
-        return sum(cell.requests(share) for cell in self._cells.values() for share in cell.shares)
+    @staticmethod
+    def errors(runs: Sequence[Run]) -> int:
+        """Those that failed."""
+        return sum(run.outcome.errors for run in runs)
+
+    def at_rates(self) -> list[Run]:
+        """All measurements at a rate."""
+        return [run for cell in self._cells.values() for share in cell.shares for run in cell.at(share)]
+
+    def at_capacity(self) -> list[Run]:
+        """All measurements of what is carried."""
+        return [run for cell in self._cells.values() for run in cell.at(0)]
+
+    def settle(self) -> float:
+        """Seconds of each measurement that did not count."""
+        return statistics.median(run.seconds - run.outcome.seconds for run in self.at_rates())
 
     def held_up(self) -> list[str]:
         """Where the generator held most rounds up."""

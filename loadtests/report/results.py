@@ -30,6 +30,7 @@ class Conditions(Struct, frozen=True, kw_only=True):
     """Where and how it was measured.
 
     Attributes:
+        warm_up: seconds before each scenario.
         rounds_a_second: of `loadtests.weakbox --calibrate`.
         real_sync: seconds that an fdatasync of 8 kB takes without the weak box.
     """
@@ -45,6 +46,12 @@ class Conditions(Struct, frozen=True, kw_only=True):
     rounds_a_second: float
     real_sync: float
     weak: Limits
+    warm_up: float = 1.0
+
+    def agree_with(self, others: "Conditions") -> bool:
+        """Whether results of these conditions may stand beside those of others: all that was chosen is the same."""
+        measured = {"rounds_a_second": others.rounds_a_second, "real_sync": others.real_sync}
+        return msgspec.structs.replace(self, **measured) == others
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -130,11 +137,6 @@ class Cell:
     def requests(self, share: float) -> int:
         """Of all rounds together."""
         return sum(run.outcome.requests for run in self.at(share))
-
-    @property
-    def errors(self) -> int:
-        """In all measurements of it."""
-        return sum(run.outcome.errors for run in self._runs)
 
     @property
     def is_generator_bound(self) -> bool:
@@ -248,13 +250,22 @@ def rounded(run: Run) -> object:
     return told
 
 
+def conditions_of(folder: Path) -> Conditions:
+    """Where and how the results of a folder were measured.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    return msgspec.json.decode((folder / CONDITIONS).read_bytes(), type=Conditions)
+
+
 def read(folder: Path) -> tuple[Conditions, Cells]:
     """All results, and where they were measured.
 
     Raises:
         FileNotFoundError: there are none.
     """
-    conditions = msgspec.json.decode((folder / CONDITIONS).read_bytes(), type=Conditions)
+    conditions = conditions_of(folder)
     services = {setup.service for setup in SETUPS}
     runs: dict[tuple[str, str, str], list[Run]] = {}
     for box in BOXES:

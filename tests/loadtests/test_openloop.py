@@ -2,6 +2,7 @@
 
 import csv
 import math
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.openloop import GROWTH, Generator, Outcome, Plan, class_of, is_complete, moments, percentile, request
+from loadtests.openloop import (
+    GROWTH,
+    Generator,
+    Outcome,
+    Plan,
+    class_of,
+    is_complete,
+    main,
+    moments,
+    percentile,
+    request,
+)
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 A_REQUEST = request("GET", "/")
@@ -73,6 +85,23 @@ def test_who_waits_behind_a_server_that_stands_still_counts() -> None:
     assert outcome.highest >= 0.39
 
 
+def test_what_was_due_while_the_generator_stood_still_is_sent_and_counts() -> None:
+    def stand_still(number: int) -> bytes:
+        if number == 2:
+            signal.pthread_kill(generating, signal.SIGUSR1)
+        return ANSWER
+
+    generating = threading.get_ident()
+    before = signal.signal(signal.SIGUSR1, lambda *_: time.sleep(0.5))
+    try:
+        with server(stand_still) as url:
+            outcome = Generator(plan(url, rate=100, seconds=0.2, drain=0.2)).run()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert outcome.requests == 20
+    assert outcome.highest >= 0.3
+
+
 def test_over_a_unix_socket(tmp_path: Path) -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "s"))
@@ -102,8 +131,9 @@ def test_what_has_no_answer_counts_with_the_time_until_the_end() -> None:
 
 def test_capacity_is_what_the_connections_carry() -> None:
     with server(lambda _: ANSWER) as url:
-        outcome = Generator(plan(url, rate=0, seconds=0.2, connections=3)).run()
+        outcome = Generator(plan(url, rate=0, seconds=1.0, connections=3)).run()
     assert outcome.connections == 3
+    # Each asks again as soon as it has its answer.
     assert outcome.statuses[200] == outcome.answers > 10
 
 
@@ -145,11 +175,18 @@ def test_the_command_writes_what_came_back(tmp_path: Path) -> None:
     assert float(classes[-1]["seconds"]) == pytest.approx(outcome.highest, rel=0.04)
 
 
-def test_nobody_there() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(OSError, match="refused"):
-        Generator(plan(f"http://127.0.0.1:{port}", rate=1, seconds=1)).run()
+def test_nobody_there(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        with pytest.raises(OSError, match="refused"):
+            Generator(plan(f"unix://{tmp_path / 's'}", rate=1, seconds=1)).run()
+
+
+def test_what_is_not_plain_http_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["openloop", "https://127.0.0.1"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "https://127.0.0.1 is neither" in capsys.readouterr().err
 
 
 def test_moments_are_even_or_those_of_a_poisson_process() -> None:

@@ -8,7 +8,8 @@ import pytest
 from loadtests.openloop import Outcome, class_of
 from loadtests.report import results
 from loadtests.report.cases import BOXES, SCENARIOS, SERVICES, SETUPS, scenarios_of
-from loadtests.report.render import HOME, render
+from loadtests.report.measure import MixtureError, refuse_mixture
+from loadtests.report.render import HOME, Tables, render
 from loadtests.report.results import RESULTS, Cell, Figure, Run
 
 
@@ -86,6 +87,26 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert cell.at(0.4) == [written[1]]
     # At capacity latencies say nothing, and are not kept.
     assert cell.at(0) == [msgspec.structs.replace(run(), outcome=msgspec.structs.replace(outcome(), latencies={}))]
+
+
+def test_results_of_other_conditions_are_not_mixed(tmp_path: Path) -> None:
+    measured = results.conditions_of(RESULTS)
+    (tmp_path / results.CONDITIONS).write_bytes((RESULTS / results.CONDITIONS).read_bytes())
+    results.write(results.file_of(tmp_path, "weak", "stack"), [run()])
+    longer = msgspec.structs.replace(measured, seconds=measured.seconds + 1)
+    with pytest.raises(MixtureError, match="weak-stack were"):
+        refuse_mixture(tmp_path, longer, [("normal", "stack")])
+    refuse_mixture(tmp_path, longer, [("normal", "stack"), ("weak", "stack")])
+    # What was not chosen may differ.
+    refuse_mixture(tmp_path, msgspec.structs.replace(measured, real_sync=1.0), [("normal", "stack")])
+
+
+def test_failures_are_counted_apart_from_answers() -> None:
+    said = msgspec.structs.replace(outcome(), statuses={200: 90, 503: 7, 0: 1}, unanswered=2)
+    cells = {("normal", "stack", "me"): Cell([run(said=said), run(share=0.4)])}
+    tables = Tables(results.conditions_of(RESULTS), cells)
+    assert (tables.requests(tables.at_capacity()), tables.errors(tables.at_capacity())) == (100, 10)
+    assert (tables.requests(tables.at_rates()), tables.errors(tables.at_rates())) == (100, 0)
 
 
 def test_figures_are_medians_with_their_spread() -> None:
