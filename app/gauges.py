@@ -7,7 +7,7 @@ state there by itself, and what must not be believed when it hangs is an instant
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -34,7 +34,7 @@ class Watched(NamedTuple):
     """The parts of a worker whose state is told."""
 
     engine: AsyncEngine
-    reader: Reader
+    readers: Sequence[Reader]
     deadlines: Deadlines
     passwords: Passwords
     broadcast: Broadcast
@@ -85,8 +85,8 @@ def write_gauges(watched: Watched) -> None:
 
 
 def _write_pools(watched: Watched) -> None:
-    reader, pool = watched.reader, watched.engine.pool
-    pools = {"reads": (reader.size, reader.lent, reader.waiting)}
+    pool = watched.engine.pool
+    pools = {reader.pool: (reader.size, reader.lent, reader.waiting) for reader in watched.readers}
     if isinstance(pool, WatchedPool):
         pools["transactions"] = (pool.size(), pool.checkedout(), pool.waiting)
     for name, (size, used, waiting) in pools.items():

@@ -142,7 +142,8 @@ class Resources:
             )
             self.health = HealthService(settings, self.transactions.sessions, self.valkey)
             self.overview = Overview(self.health, self.reader)
-            self.watched = Watched(engine, self.reader, self.deadlines, self.passwords, self.broadcast, ring, writer)
+            readers = [reader for reader in (self.reader, self.standby_reader.standby) if reader]
+            self.watched = Watched(engine, readers, self.deadlines, self.passwords, self.broadcast, ring, writer)
             await self.broadcast.start()
             stack.push_async_callback(self.broadcast.stop)
             for work in (self._warm_pool(), self._sweep(), self.import_runner.run(), watch_gauges(self.watched)):

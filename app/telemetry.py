@@ -84,7 +84,14 @@ class Tracing:
 
     async def _trace(self, app: ASGIApp, scope: HTTPScope, receive: Receive, send: Send) -> None:
         method = scope["method"]
-        with self._tracer.start_as_current_span(method, _parent(scope), SpanKind.SERVER) as span:
+        with self._tracer.start_as_current_span(
+            method,
+            _parent(scope),
+            SpanKind.SERVER,
+            # What it says may be values of a row; the log has it.
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
             # From here on we are the one before: the log names the trace that the span is in.
             others = [header for header in scope["headers"] if header[0] != _HEADER]
             scope["headers"] = [*others, (_HEADER, _header(span.get_span_context()))]
@@ -99,6 +106,9 @@ class Tracing:
 
             try:
                 await app(scope, receive, noting)
+            except Exception:
+                span.set_status(StatusCode.ERROR)
+                raise
             finally:
                 route = scope.get("path_template", "")
                 span.update_name(f"{method} {route}".strip())

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import asyncpg
 import pytest
@@ -16,11 +17,14 @@ from tests.actors import Actor
 from tests.history.workouts import SESSIONS
 from tests.service import Service
 from tests.test_logs import Log, log
+from tests.waiting import eventually
 
 __all__ = ("log",)
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
+_LONG = 30.0
+"""Far more seconds than an export takes."""
 
 
 class Collector:
@@ -59,9 +63,14 @@ class Collector:
     def named(self, name: str) -> list[Span]:
         return [span for span in self.spans if span.name == name]
 
+    async def has(self, name: str) -> None:
+        """Wait for a span: at its end the service waits for nobody for long."""
+        await eventually(lambda: bool(self.named(name)), _LONG)
+
 
 @pytest.fixture
-async def collector() -> AsyncIterator[Collector]:
+async def collector(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
     taking = Collector()
     server = await asyncio.start_server(taking.serve, "127.0.0.1", 0)
     taking.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -82,6 +91,7 @@ async def test_a_request_and_its_statements_are_spans_of_the_callers_trace(
         written = await client.post(SESSIONS, json={})
         read = await client.get(f"{SESSIONS}/{written.json()['id']}")
         assert (written.status_code, read.status_code) == (201, 200)
+        await collector.has(f"GET {SESSIONS}/{{session_id}}")
     assert collector.services == {"irontrack"}
     for answer, name in ((written, f"POST {SESSIONS}"), (read, f"GET {SESSIONS}/{{session_id}}")):
         (request,) = collector.named(name)
@@ -104,6 +114,7 @@ async def test_without_a_caller_the_log_names_the_trace_that_is_exported(
     variables = {**base_environment, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "LOG_LEVEL": "INFO"}
     async with Service.running(variables) as service:
         answer = await service.client().get("/ping", headers={"traceparent": f"00-{TRACE.upper()}-{SPAN}-01"})
+        await collector.has("GET /ping")
     (request,) = collector.named("GET /ping")
     assert not request.parent_span_id
     assert [line["trace_id"] for line in log.of(answer)] == [request.trace_id.hex()]
@@ -123,6 +134,7 @@ async def test_failures_are_told_and_neither_paths_nor_values_are(
             answer = await client.get("/api/v1/shared/a-link-that-is-a-password-x")
         finally:
             await connection.execute("ALTER TABLE share_link_away RENAME TO share_link")
+        await eventually(lambda: any(span.kind == Span.SPAN_KIND_SERVER for span in collector.spans), _LONG)
     assert answer.status_code == 500
     (request,) = [span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]
     assert request.status.code == Status.STATUS_CODE_ERROR
@@ -132,12 +144,15 @@ async def test_failures_are_told_and_neither_paths_nor_values_are(
 
 
 async def test_a_collector_that_is_away_delays_nobody_for_long(
-    base_environment: dict[str, str], athlete: Actor
+    base_environment: dict[str, str], athlete: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Left to itself it would go on trying for the half minute after which the SDK gives up.
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "300")
     variables = {**base_environment, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-    async with asyncio.timeout(10):
-        async with Service.running(variables) as service:
-            assert (await service.client(cookies=athlete.client.cookies).get(SESSIONS)).status_code == 200
+    async with Service.running(variables) as service:
+        assert (await service.client(cookies=athlete.client.cookies).get(SESSIONS)).status_code == 200
+        ending = monotonic()
+    assert monotonic() - ending < 25
 
 
 def test_nothing_of_it_is_loaded_where_nobody_wants_it() -> None:

@@ -35,13 +35,15 @@ class Reader:
     What it returns is committed, and includes every write that was answered before.
 
     Attributes:
+        pool: what its connections are called among the metrics.
         size: connections at most.
         lent: of them, in use.
         waiting: for a connection, a new one included.
     """
 
-    def __init__(self, settings: Settings, url: str, session: str) -> None:
+    def __init__(self, settings: Settings, url: str, session: str, pool: str) -> None:
         self._settings = settings
+        self.pool = pool
         self._connector = Connector(settings.database.password_file, session)
         self._parameters = connection_parameters(url)
         self.size = settings.database.readers
@@ -52,15 +54,18 @@ class Reader:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, settings: Settings, url: str = "", session: str = "read-write") -> AsyncIterator[Self]:
+    async def opened(
+        cls, settings: Settings, url: str = "", session: str = "read-write", pool: str = "reads"
+    ) -> AsyncIterator[Self]:
         """A reader, whose connections are closed when the block ends.
 
         Args:
             settings: name the database, the size of its pool, and how it is connected to.
             url: of another one with the same tables.
             session: what one of several servers has to offer, see `Connector`.
+            pool: what its connections are called among the metrics.
         """
-        reader = cls(settings, url or settings.sqlalchemy_url, session)
+        reader = cls(settings, url or settings.sqlalchemy_url, session, pool)
         try:
             yield reader
         finally:
@@ -89,8 +94,10 @@ class Reader:
 
     async def warm(self) -> None:
         """Open the connections before requests need them: each costs some 25 ms of CPU."""
-        for _ in range(self.size - len(self._idle)):
-            self._idle.append(await self._connect())
+        while len(self._idle) + self.lent + self.waiting < self.size:
+            # Whoever needs one meanwhile opens it by itself, and both together open no more than `size`.
+            async with self._free:
+                self._idle.append(await self._connect())
 
     async def take(self) -> tuple[Connection, float]:
         """A connection and when it was opened, to be given back."""
@@ -105,7 +112,7 @@ class Reader:
                 raise
         finally:
             self.waiting -= 1
-            note_wait("reads", began)
+            note_wait(self.pool, began)
         self.lent += 1
         return taken
 

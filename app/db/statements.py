@@ -41,6 +41,11 @@ class Statement(NamedTuple):
         """PostgreSQL's code of the error."""
         return getattr(self.error, "sqlstate", None) or ""
 
+    @property
+    def reason(self) -> str:
+        """What the error says, without its detail: there PostgreSQL tells values of the row."""
+        return getattr(self.error, "message", None) or str(self.error) or type(self.error).__name__
+
 
 statement_observers: list[Callable[[Statement], None]] = []
 """Called with each statement, in the context of its request."""
@@ -86,7 +91,7 @@ def _note(slow_ms: int, statement: Statement) -> None:
         (_log.info if refused else _log.warning)(
             "statement refused" if refused else "statement failed",
             statement=statement.text,
-            error=str(statement.error),
+            error=statement.reason,
         )
     elif statement.seconds * 1000 >= slow_ms:
         _statements.labels("slow").inc()

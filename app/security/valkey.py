@@ -24,6 +24,12 @@ _SENTINEL_ANSWERS_WITHIN: Final = 0.3
 class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     """Connections to the primary that the sentinels name; whoever finds all of them in use waits."""
 
+    async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 (the client's own)
+        """Close the connections, and with the last of them those to the sentinels."""
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            await asyncio.gather(*(sentinel.aclose() for sentinel in self.sentinel_manager.sentinels))
+
 
 def open_valkey(url: str, max_connections: int = 32) -> Valkey:
     """A client that connects when first used, retries nothing, and returns bytes.
@@ -46,18 +52,19 @@ def open_valkey(url: str, max_connections: int = 32) -> Valkey:
     }
     if not url.startswith(_SENTINEL):
         return Valkey.from_pool(BlockingConnectionPool.from_url(url, **options))
-    parts = urlsplit(url)
-    login, at, hosts = parts.netloc.rpartition("@")
+    authority, _, rest = url.removeprefix(_SENTINEL).partition("/")
+    service, _, query = rest.partition("?")
+    login, at, hosts = authority.rpartition("@")
     soon = {"socket_timeout": _SENTINEL_ANSWERS_WITHIN, "socket_connect_timeout": _SENTINEL_ANSWERS_WITHIN}
     sentinels = Sentinel([_place(host) for host in hosts.split(",")], sentinel_kwargs=soon)  # type: ignore[no-untyped-call]
     # The rest is read as in a URL of the primary itself.
-    options = {**parse_url(f"valkey://{login}{at}?{parts.query}"), **options}
-    return Valkey.from_pool(_SentinelPool(parts.path.strip("/"), sentinels, **options))  # type: ignore[no-untyped-call]
+    options = {**parse_url(f"valkey://{login}{at}?{query}"), **options}
+    return Valkey.from_pool(_SentinelPool(service, sentinels, **options))  # type: ignore[no-untyped-call]
 
 
 def _place(host: str) -> tuple[str, int]:
-    name, _, port = host.rpartition(":") if ":" in host else (host, "", _SENTINEL_PORT)
-    return name.strip("[]"), int(port)
+    parts = urlsplit(f"//{host}")
+    return parts.hostname or "", parts.port or _SENTINEL_PORT
 
 
 @asynccontextmanager

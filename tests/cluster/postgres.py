@@ -100,13 +100,14 @@ class PostgresNode:
     async def standby(self, folder: Path, address: str = "", **settings: str) -> "PostgresNode":
         """A standby that follows it, started."""
         shutil.copy2(self.folder / "postgres.password", data_folder(folder))
-        login = f"user=postgres password={self.password} application_name={folder.name}"
+        await self.ask(f"CREATE ROLE replicator LOGIN REPLICATION PASSWORD '{self.password}'")
+        login = f"user=replicator password={self.password} application_name={folder.name}"
         source = f"host={self.address} port={self.port} {login}"
         copying = Child.start(
             "pg_basebackup",
             [
                 *(str(postgres_program("pg_basebackup")), f"--pgdata={folder / 'postgres'}", f"--dbname={source}"),
-                *("--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--wal-method=stream"),
+                *("--write-recovery-conf", "--checkpoint=fast", f"--slot={folder.name}", "--create-slot", "--no-sync"),
             ],
             death=signal.SIGTERM,
             prefix=unprivileged()[0],

@@ -1,6 +1,7 @@
 """The primary is lost under load, and the standby is promoted by hand."""
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -70,6 +71,7 @@ class Ledger:
         assert {name for name, _ in rows} <= self.acknowledged.keys() | self.open
         assert len({name for name, _ in rows}) == rows.total()
         assert set(self.refused) <= {503}
+        sys.stdout.write(f"\nnothing acknowledged for {self.longest_pause:.1f} s; refused: {dict(self.refused)}\n")
 
     async def reach(self, count: int) -> None:
         """Wait until so many writes are acknowledged."""

@@ -12,6 +12,8 @@ import httpx
 import pytest
 import yaml
 
+from tests.waiting import eventually
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "infra" / "observability"
 RULES: list[dict[str, Any]] = [
@@ -36,8 +38,17 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 async def test_every_metric_is_exposed(client: httpx.AsyncClient) -> None:
+    text = ""
+
+    async def tells_all() -> bool:
+        nonlocal text
+        text = (await client.get("/metrics")).text
+        # PostgreSQL has a second to answer.
+        return "irontrack_import_archives" in text
+
+    await eventually(tells_all, 30)
     exposed = set()
-    for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", (await client.get("/metrics")).text, re.MULTILINE):
+    for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
         exposed |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
     used = {name for _, expression in expressions() for name in re.findall(r"\birontrack_\w+", expression)}
     assert used <= exposed
