@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import asyncpg
 import httpx
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from valkey.asyncio import Valkey
 
 from app.security.keys import KeyRing
@@ -20,7 +20,7 @@ from tests.service import Service
 
 statement_log.install()
 # A machine that stands still in the middle of an example proves nothing about us.
-settings.register_profile("patient", deadline=None)
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 _POSTGRES = pytest.StashKey[TestPostgres]()

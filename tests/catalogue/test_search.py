@@ -261,7 +261,11 @@ class TestStoredNames:
             assert row["folded_name"] == fold(row["name"])
             assert row["search_text"] == search_text(row["name"], *json.loads(row["other"] or "[]"))
 
-    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=200,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     @given(
         name=st.text(
             st.characters(min_codepoint=0x20, max_codepoint=0x17F, exclude_categories=["Cc", "Zs"]), min_size=1

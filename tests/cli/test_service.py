@@ -19,7 +19,7 @@ from tests.cli.up import ENVIRONMENT, LITESTAR, STARTS_WITHIN, Up, litestar, tre
 
 _SERVERS = {"Granian": "app.embedded.granian", "PostgreSQL": "bin/postgres", "Valkey": "valkey-server"}
 
-pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.cluster.namespaces import Network, need_namespaces
 from tests.cluster.postgres import PostgresNode
 from tests.conftest import MakeApp
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(600)]
 
 _UNITS = "/api/v1/training-units"
 _PASSWORD = "Deadlift1!"

@@ -30,7 +30,7 @@ from tests.cluster.namespaces import Network, need_namespaces
 from tests.cluster.postgres import PostgresNode
 from tests.stack.programs import need
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 API = "/api/v1"
 _PASSWORD = "Deadlift1!"

@@ -21,7 +21,7 @@ from tests.cluster.test_failover import Ledger, signed_in
 from tests.conftest import MakeApp
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 _CONFIGURATION = Path(__file__).parents[2] / "infra" / "high-availability" / "patroni.yml"
 _WRITERS = 4

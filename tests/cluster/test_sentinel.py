@@ -23,7 +23,7 @@ from tests.cluster.postgres import free_port
 from tests.conftest import MakeApp
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(600)]
 
 _ACCESS = "/api/v1/access"
 _PASSWORD = "Deadlift1!"

@@ -12,7 +12,7 @@ from tests.cluster.test_failover import signed_in
 from tests.conftest import MakeApp
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(600)]
 
 _UNITS = "/api/v1/training-units"
 

@@ -130,7 +130,9 @@ async def test_whole_sessions(athlete: Actor, place: list[Any], value: Any) -> N
 
 
 @given(query=st.dictionaries(st.sampled_from(["cursor", "pageSize", "from", "to", "status", "exerciseId"]), st.text()))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 async def test_queries(athlete: Actor, query: dict[str, str]) -> None:
     query = {name: value.encode("utf-8", "replace").decode() for name, value in query.items()}
     assert (await athlete.client.get(SESSIONS, params=query)).status_code in {200, 422}
@@ -141,7 +143,9 @@ _SEGMENTS = st.integers() | st.text(alphabet="0123456789_-+.e", min_size=1).filt
 
 
 @given(ids=st.lists(_SEGMENTS, min_size=2, max_size=2))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 async def test_paths(athlete: Actor, ids: list[int | str]) -> None:
     session = await start(athlete)
     answer = await athlete.client.delete(f"{SESSIONS}/{session['id']}/exercises/{ids[0]}/sets/{ids[1]}")

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.up import Process, Up, until
 from tests.imports.files import IMPORTS, RUNS, START, archive, fit, packed, row
 
-pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(600)]
 
 FILES = 24
 RESUMED_WITHIN = 30.0

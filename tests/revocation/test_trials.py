@@ -11,7 +11,7 @@ import pytest
 from tests.revocation.trials import Tally, Trials
 from tests.revocation.workers import TwoWorkers
 
-pytestmark = [pytest.mark.xdist_group("revocation"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,9 @@ _VALUES = st.one_of(
 
 
 @given(body=st.dictionaries(st.sampled_from(_FIELDS), _VALUES, max_size=4), whole=st.booleans())
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 async def test_nothing_gives_500(athlete: Actor, body: dict[str, Any], whole: bool) -> None:
     plan = await make_plan(athlete)
     for place, usual in ((RUNS, run_body()), (f"{PLANS}/{plan['id']}/workouts", workout_body()), (PLANS, plan_body())):

@@ -12,9 +12,6 @@ from app.db.backup import BackupFailed, Place, back_up, restore
 from tests.actors import Actor
 from tests.servers import Database, driver_url
 
-# All scratch databases are on one server: those of another test would be taken for ours.
-pytestmark = pytest.mark.xdist_group("backup")
-
 MakeDatabase = Callable[[], Awaitable[str]]
 Scratches = Callable[[], Awaitable[set[str]]]
 

@@ -24,7 +24,7 @@ from tests.stack.programs import need
 from tests.stack.running import SLOW, Person, Stack, running_stack
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("kills"), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.timeout(3600)]
 
 Look = Callable[[], int | None]
 """The process that does something now."""

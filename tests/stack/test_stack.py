@@ -27,7 +27,7 @@ from tests.stack.programs import need
 from tests.stack.running import PASSWORD, SLOW, Person, Stack, running_stack
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 _SIGN_INS = 60
 """A minute, from an address."""

@@ -18,7 +18,7 @@ from tests.cli.up import Up, until
 
 PASSWORD = "Deadlift1!"
 
-pytestmark = [pytest.mark.xdist_group("service"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
