@@ -106,7 +106,7 @@ class Tracing:
 
             try:
                 await app(scope, receive, noting)
-            except Exception:
+            except Exception:  # whatever it is, the span has failed; raised again, since answering it is not our part
                 span.set_status(StatusCode.ERROR)
                 raise
             finally:

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from multiprocessing.process import BaseProcess
@@ -189,7 +190,7 @@ class Granian:
         self._gate = self._ready = -1
 
 
-class Overseer:
+class Overseer(ABC):
     """Runs parts until a signal comes, or until one ends that can't be started again."""
 
     def __init__(self, folder: DataFolder, *, prepare: Prepare, say: Say) -> None:
@@ -244,13 +245,13 @@ class Overseer:
             self._stopping = True
             life.cancel()
 
+    @abstractmethod
     async def _live(self, ready: Callable[[], None]) -> None:
         """Start everything, say so, and watch it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _stop(self) -> None:
         """End everything."""
-        raise NotImplementedError
 
     async def _start(self, server: Service) -> None:
         await server.start()

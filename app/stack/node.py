@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final, NoReturn
 
-from app.embedded.listener import Address, listen
+from app.embedded.listener import Address, AddressError, listen
 from app.settings import Settings
 
 __all__ = ("serve_node",)
@@ -48,7 +48,13 @@ def serve_node(address: Address, workers: int, settings: Settings) -> NoReturn:
 
 
 def _handed_over() -> int | None:
-    """The socket of a unit that is started by its socket (sd_listen_fds)."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
+    """The socket of a unit that is started by its socket (sd_listen_fds).
+
+    Raises:
+        AddressError: there are several, of which only one would be answered.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return None
+    if (handed := os.environ.get("LISTEN_FDS")) != "1":
+        raise AddressError(f"A node listens on one socket, and systemd has handed over {handed}.")
     return _FIRST_INHERITED

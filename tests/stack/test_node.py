@@ -17,12 +17,12 @@ from tests.stack.running import SLOW
 
 pytestmark = pytest.mark.timeout(300)
 
-_HAND_OVER = """
+_TELL = """
 import os, sys
-os.dup2(int(sys.argv.pop(1)), 3)
-os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": sys.argv.pop(1)}
 os.execv(sys.argv[1], sys.argv[1:])
 """
+_HAND_OVER = f"import os, sys; os.dup2(int(sys.argv.pop(1)), 3){_TELL}"
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_node_serves_on_its_socket_and_ends_when_told(
         if handed_over:
             listener.bind(path)
             listener.listen()
-            command = [sys.executable, "-c", _HAND_OVER, str(listener.fileno()), *command]
+            command = [sys.executable, "-c", _HAND_OVER, str(listener.fileno()), "1", *command]
         else:
             command += ["--uds", path]
         node = subprocess.Popen(command, env=environment, pass_fds=(listener.fileno(),))
@@ -57,6 +57,15 @@ def test_a_node_serves_on_its_socket_and_ends_when_told(
     finally:
         node.kill()
         node.wait()
+
+
+def test_a_node_refuses_several_sockets(base_environment: dict[str, str]) -> None:
+    command = [sys.executable, "-c", _TELL, "2", LITESTAR, "stack", "serve", "--port", "1"]
+    refused = subprocess.run(
+        command, env={**os.environ, **base_environment}, capture_output=True, text=True, timeout=SLOW, check=False
+    )
+    assert refused.returncode == 1
+    assert "one socket" in refused.stderr
 
 
 def _ready(path: str) -> bool:

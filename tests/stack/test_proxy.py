@@ -81,6 +81,26 @@ class Front:
             yield client
 
 
+class Hold:
+    """Requests arrive at the nodes of a front, and wait there.
+
+    Attributes:
+        arrived: one for each request.
+        go_on: they may be answered.
+    """
+
+    def __init__(self, front: Front) -> None:
+        self.arrived = asyncio.Semaphore(0)
+        self.go_on = asyncio.Event()
+        for node in front.nodes:
+            node.answer = self._hold
+
+    async def _hold(self, line: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
+        self.arrived.release()
+        await self.go_on.wait()
+        await echo(line, headers, writer)
+
+
 Start = Callable[..., Awaitable[Front]]
 
 
@@ -189,23 +209,15 @@ async def test_an_address_that_asks_too_much_is_refused_and_no_other(start: Star
 
 async def test_an_address_with_too_many_requests_at_a_time_is_refused_and_no_other(start: Start) -> None:
     front = await start(connections=2)
-    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
-
-    async def hold(line: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
-        arrived.release()
-        await go_on.wait()
-        await echo(line, headers, writer)
-
-    for node in front.nodes:
-        node.answer = hold
+    hold = Hold(front)
     async with front.client("127.0.0.7") as many, front.client("127.0.0.8") as other:
         waiting = [asyncio.create_task(many.get("/x")) for _ in range(2)]
         for _ in waiting:
-            await arrived.acquire()
+            await hold.arrived.acquire()
         refused = await many.get("/x")
         waiting.append(asyncio.create_task(other.get("/x")))
-        await arrived.acquire()
-        go_on.set()
+        await hold.arrived.acquire()
+        hold.go_on.set()
         assert [(await answer).status_code for answer in waiting] == [200] * 3
         assert_problem(refused, 429)
         assert refused.headers["retry-after"] == "1"
@@ -249,21 +261,13 @@ async def test_a_service_that_is_away_is_a_problem_document(start: Start) -> Non
 
 async def test_a_service_that_takes_too_long_is_a_problem_document_and_files_may_take_longer(start: Start) -> None:
     front = await start(timeout=1)
-    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
-
-    async def hold(line: str, headers: dict[str, str], writer: asyncio.StreamWriter) -> None:
-        arrived.release()
-        await go_on.wait()
-        await echo(line, headers, writer)
-
-    for node in front.nodes:
-        node.answer = hold
+    hold = Hold(front)
     async with front.client() as client:
         files = [asyncio.create_task(client.post(path)) for path in FILES]
         for _ in files:
-            await arrived.acquire()
+            await hold.arrived.acquire()
         assert_problem(await client.post("/x"), 504)
-        go_on.set()
+        hold.go_on.set()
         assert [(await answer).status_code for answer in files] == [200] * len(files)
 
 

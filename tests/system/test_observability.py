@@ -2,16 +2,15 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import yaml
 
+from tests.stack.programs import need
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -96,8 +95,8 @@ def test_targets_are_those_of_the_stack() -> None:
             assert f"location = {path} {{" in proxy
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool, of Prometheus, is not here")
 def test_prometheus_takes_them() -> None:
+    need("promtool")
     command = ["promtool", "check", "config", str(FOLDER / "prometheus.yml")]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
