@@ -25,8 +25,10 @@ def _places(context: click.Context, admin_url: str) -> tuple[Place, Place]:
     url = str(obj["configs"][0].connection_string)
     if not admin_url and not os.environ.get("DATABASE_URL") and context.parent is not None:
         admin_url = EmbeddedPostgres(DataFolder(context.parent.params["data"]).path).superuser_url
-    place = Place.of(url)
-    return place, Place.of(admin_url or url).other("postgres")
+    try:
+        return Place.of(url), Place.of(admin_url or url).other("postgres")
+    except BackupFailed as error:
+        raise click.ClickException(str(error)) from None
 
 
 @click.command("backup")

@@ -68,12 +68,17 @@ class Place(Struct, frozen=True):
 
         Args:
             url: of PostgreSQL itself; not of PgBouncer, which has no sessions.
+
+        Raises:
+            BackupFailed: it names several servers.
         """
         parsed = make_url(url)
         host, port = (parsed.query.get(name, "") for name in ("host", "port"))
+        if not isinstance(host, str) or not isinstance(port, str):
+            raise BackupFailed("The URL names several servers: name the one that is meant.")
         return cls(
-            str(parsed.host or host or "localhost"),
-            int(parsed.port or str(port) or 5432),
+            parsed.host or host or "localhost",
+            int(parsed.port or port or 5432),
             parsed.username or "",
             str(parsed.password or ""),
             parsed.database or "",

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 
+from app.cli.backup import backup_command
 from app.db import backup
 from app.db.backup import BackupFailed, Place, back_up, restore
+from app.db.engine import database_config
+from app.settings import load_settings
 from tests.actors import Actor
 from tests.servers import Database, driver_url
 
@@ -34,6 +38,20 @@ def scratches(admin: Place, worker_id: str) -> Scratches:
         return {row[0] for row in found}
 
     return look
+
+
+def test_one_server_has_to_be_named(tmp_path: Path) -> None:
+    settings = load_settings({"DATABASE_URL": "postgresql://irontrack@a,b/irontrack"})
+    environment = {"DATABASE_URL": settings.database.url}
+    result = CliRunner().invoke(
+        backup_command,
+        [str(tmp_path / "backup.dump")],
+        obj={"configs": [database_config(settings)]},
+        env=environment,
+    )
+    assert result.exit_code == 1
+    assert result.output == "Error: The URL names several servers: name the one that is meant.\n"
+    assert os.listdir(tmp_path) == []
 
 
 async def test_a_backup_is_restored_with_all_that_it_had(
