@@ -1,8 +1,9 @@
 """Granian as the supervisor starts it: ``python -m app.embedded.granian``.
 
-It differs from Granian's own command in two things. The listening sockets come from the supervisor, so connections wait
-in their queues while a worker, or all of Granian, is replaced; Granian's own TCP sockets die with the worker that made
-them. And the application is loaded once, before the workers are forked, so a new worker is there in milliseconds.
+It differs from Granian's own command in three things. The listening sockets come from the supervisor, so connections
+wait in their queues while a worker, or all of Granian, is replaced; Granian's own TCP sockets die with the worker that
+made them. The application is loaded once, before the workers are forked, so a new worker is there in milliseconds. And
+no signal is slept through.
 """
 
 import contextlib
@@ -34,6 +35,36 @@ _TOO_MANY = 8
 _AT_ONCE = 5.0
 
 
+class Bell:
+    """Wakes Granian's main loop, in the place of a `threading.Event`.
+
+    That one sleeps on when the kernel hands a signal to another thread, as it does with a process that was frozen when
+    the signal came (by ``docker pause``, say); and a handler that sets it may wait for a lock of what it interrupts.
+    """
+
+    def __init__(self) -> None:
+        self._rung = False
+        self._heard, self._rope = os.pipe()
+        os.set_blocking(self._rope, False)
+        # Python writes here in whichever thread a signal arrives.
+        signal.set_wakeup_fd(self._rope, warn_on_full_buffer=False)
+
+    def set(self) -> None:
+        """Wake the loop, or keep it from falling asleep."""
+        self._rung = True
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._rope, b"\0")
+
+    def clear(self) -> None:
+        """Let it sleep again."""
+        self._rung = False
+
+    def wait(self) -> None:
+        """Sleep until it is woken; signal handlers run meanwhile."""
+        while not self._rung:
+            os.read(self._heard, 4096)
+
+
 class InheritedSocketServer(MPServer):
     """Granian on listening sockets that exist already; the workers take turns with them when they are fewer."""
 
@@ -41,6 +72,7 @@ class InheritedSocketServer(MPServer):
         super().__init__("app.asgi:app", **options)
         self._inherited = sockets
         self._early_ends: deque[float] = deque(maxlen=_TOO_MANY)
+        self.main_loop_interrupt = Bell()  # type: ignore[assignment]  # it has what is used of an event
 
     def _init_shared_socket(self) -> None:
         # What the parent's method does for Unix sockets, without making one.
