@@ -1,6 +1,5 @@
 import asyncio
 import threading
-import time
 import unicodedata
 from collections.abc import Iterator
 from typing import Self
@@ -135,12 +134,11 @@ class TestHash:
 
     async def test_a_megabyte_is_refused_without_work(self, passwords: Passwords) -> None:
         stored = await passwords.hash(GOOD)
+        # Nothing else is free to hash them.
         async with Held(passwords):
-            begin = time.perf_counter()
             assert not await passwords.verify("x" * 1_000_000, stored)
             with pytest.raises(ValueError, match="too long"):
                 await passwords.hash("x" * 1_000_000)
-            assert time.perf_counter() - begin < 0.3
 
     async def test_an_unknown_account_costs_exactly_one_verification(
         self, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
@@ -167,10 +165,10 @@ class TestSlots:
         await passwords.verify_nothing(GOOD)
 
     async def test_the_event_loop_stays_free(self, passwords: Passwords) -> None:
-        async with Held(passwords):
-            begin = time.perf_counter()
+        async with Held(passwords) as held:
+            assert held.request is not None
             await asyncio.sleep(0)
-            assert time.perf_counter() - begin < 0.3
+            assert not held.request.done()
 
     async def test_a_cancelled_wait_takes_no_slot(self, passwords: Passwords) -> None:
         async with Held(passwords):

@@ -60,7 +60,7 @@ class TestAccount:
     async def test_refused_tries_do_not_prolong_the_wait(
         self, throttle: SignInThrottle, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "WINDOW_MS", 300)
+        monkeypatch.setattr(module, "WINDOW_MS", 2_000)
         for _ in range(10):
             await throttle.sign_in(ADA)
 
@@ -72,7 +72,7 @@ class TestAccount:
             return True
 
         assert not await allowed()
-        await eventually(allowed, within=2)
+        await eventually(allowed)
 
     async def test_a_refusal_says_when_the_next_is_free(self, throttle: SignInThrottle) -> None:
         for _ in range(10):

@@ -282,11 +282,11 @@ class TestForged:
 
     def test_a_megabyte_is_refused_at_once(self, tokens: Tokens) -> None:
         token = tokens.issue_access(USER, SESSION, JTI) + "A" * 1_000_000
-        begin = time.perf_counter()
+        begin = time.thread_time()
         for _ in range(100):
             with pytest.raises(InvalidToken):
                 tokens.verify_access(token)
-        assert time.perf_counter() - begin < 0.5
+        assert time.thread_time() - begin < 0.5
 
     def test_ours_fit_well_within_the_bound(self, keys: KeyRing) -> None:
         tokens = Tokens(keys, "https://" + "x" * 253)
