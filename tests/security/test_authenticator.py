@@ -212,10 +212,11 @@ class TestAPITokens:
 
 class TestEnds:
     async def test_with_its_token(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = time.time()
         token = service.sign_in(principal())
-        assert await service.authenticator.authenticate(token)
         now = time.time()
-        monkeypatch.setattr(time, "time", lambda: now + 898)
+        assert await service.authenticator.authenticate(token)
+        monkeypatch.setattr(time, "time", lambda: before + 898)
         assert service.authenticator.cached(token)
         monkeypatch.setattr(time, "time", lambda: now + 900)
         monkeypatch.setattr(service.tokens, "_clock", time.time)
