@@ -1,5 +1,6 @@
 """`litestar up` and its companions, as processes: they start, they are killed, nothing is lost and nothing is left."""
 
+import contextlib
 import json
 import os
 import pty
@@ -121,7 +122,9 @@ def test_after_a_kill_nothing_is_left_and_nothing_hinders(data: Path, victims: s
         up.sign_up(email)
         everybody = up.processes()
         for process in everybody if victims == "everybody" else everybody[:1]:
-            os.kill(process.pid, signal.SIGKILL)
+            # Who dies with its parent may be gone already.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         up.process.wait()
         wait_for_end(everybody)
     finally:

@@ -71,7 +71,7 @@ def _command(pid: int) -> str:
 
 
 def tree(root: int) -> list[Process]:
-    """A process and all its descendants."""
+    """A process and all its descendants, parents first: by their numbers they are not, once those begin anew."""
     everybody = {int(entry.name): _fields(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
     found, parents = [], [root]
     while parents:
@@ -188,7 +188,7 @@ class Up:
 
     def named(self, part: str) -> list[Process]:
         """Its descendants with something in their command line, parents first."""
-        return sorted(process for process in self.processes()[1:] if part in process.command)
+        return [process for process in self.processes()[1:] if part in process.command]
 
     def wait_for_exit(self) -> int:
         """Wait until it ends; the exit code."""
