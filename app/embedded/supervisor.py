@@ -180,7 +180,10 @@ class Granian:
         """Each of its own workers runs: an answer alone may be that of an older one on the same sockets."""
         waiting = self._workers
         while waiting and await readable(self._ready):
-            waiting -= len(os.read(self._ready, waiting)) or waiting
+            if not (told := os.read(self._ready, waiting)):
+                # It is about to end, of which `serve` hears by itself.
+                await asyncio.get_running_loop().create_future()
+            waiting -= len(told)
         await _answered(self._address)
 
     def _close_pipes(self) -> None:
